@@ -52,9 +52,11 @@ async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: S
     large = set[int]()
     work = _Work(ordering, handler, outcomes)
     try:
-        await work.run(await _begin(ordering, events, outcomes, drains, large))
+        grants = await _begin(ordering, events, outcomes, drains, large)
+        work.queues += chain.from_iterable(ordering._came_along(grant.event) for _, grant in grants)
+        await work.run(grants)
     except BaseException as error:
-        await ordering._release_queues((leader for leader, _ in drains + work.queues), error)
+        await ordering._release_queues(drains + work.queues, error)
         raise
     queues = reversed(drains + work.queues)  # a drain begins with the last
     await Drain(ordering, handler, 0, queues).run(None)
@@ -116,11 +118,12 @@ async def _begin(
 
     async def give_back(replies: Any) -> None:
         answers = zip(chosen, replies, strict=True)
-        granted = (ordering._answered(events[i], one, words(reply), sent)[1] for (i, one), reply in answers)
+        granted = [ordering._answered(events[i], one, words(reply), sent)[1] for (i, one), reply in answers]
         await _give_back(ordering, [grant for grant in granted if grant is not None])
 
     replies = await brought_to_its_end(ask, ordering._lease_s, give_back)
     grants: list[tuple[int, Grant]] = []
+    exhausted = []
     for (i, one), reply in zip(chosen, replies, strict=True):
         answer, grant = ordering._answered(events[i], one, words(reply), sent)
         if grant is not None:
@@ -131,11 +134,18 @@ async def _begin(
             _keep_claim(ordering, one)
             continue
         if word == "exhausted":
-            await ordering._give_up_exhausted(events[i])
+            exhausted.append(events[i])
             word = "dead"
         outcomes[i] = outcome_of(word)
         if word == "drain":
             drains.append((one.leader, rest[0]))
+    try:
+        for event in exhausted:
+            await ordering._give_up_exhausted(event)
+    except BaseException as error:
+        async with bounded(error, ordering._lease_s):
+            await _give_back(ordering, [grant for _, grant in grants])
+        raise
     return grants
 
 
@@ -158,9 +168,11 @@ async def _call_sliced(
 
 async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
     """Give back the leases that no handler holds, all at once: one by one it may take longer than they last."""
+    queues = [queue for grant in grants for queue in ordering._came_along(grant.event)]
     for grant in grants:
         ordering._state.leave(grant)
     await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))
+    await ordering._release(*queues)
 
 
 class _Work:
@@ -183,7 +195,9 @@ class _Work:
         self._doubtful: set[str] = set()
         """Leaders that others wait for, and those that are not done after all."""
         self.queues: list[tuple[str, str]] = []
-        """The queues that others wait in, claimed for this batch."""
+        """The queues that others wait in, claimed for this batch: those of its leaders, and those that came along with
+        its events. They are kept as the leases are: others begin with no younger sibling of an event of the batch.
+        """
 
     async def run(self, grants: Sequence[tuple[int, Grant]]) -> None:
         """Handle and record everything."""
@@ -272,7 +286,7 @@ class _Work:
         replies = await brought_to_its_end(ask, ordering._lease_s)
         for (i, grant), (_, token, _), reply in zip(pairs, fields, replies, strict=True):
             word, waiting = words(reply)
-            if word == "lost" and await ordering._state.was_granted_anew(grant, token, ordering._lease_s):
+            if word == "lost" and await ordering._state.was_granted_again(grant, token, ordering._lease_s):
                 word, waiting = words(await ordering._complete(grant))
             self._outcomes[i] = "lost" if word == "lost" else "handled"
             if word == "lost":
@@ -281,7 +295,6 @@ class _Work:
                 self._doubtful.add(grant.identity)
             if waiting == "1":
                 self.queues.append((grant.identity, grant.token))
-            self.queues += ordering._came_along(grant.event)
             self._let_go(grant)
 
 

@@ -91,7 +91,7 @@ class _Confirmed(AbstractAsyncContextManager[None]):
 
     async def _leave_queues(self, error: BaseException) -> None:
         if self._queues:
-            await self._ordering._release_queues((leader for leader, _ in self._queues), error)
+            await self._ordering._release_queues(self._queues, error)
 
 
 class CausalOrdering(Requests[E]):
@@ -229,7 +229,7 @@ class CausalOrdering(Requests[E]):
         try:
             ids = [text(i) for i in await self._call("claim", leader, claim, lease, drain)]
         except BaseException as error:
-            await self._release_queues((leader,), error)
+            await self._release_queues(((leader, drain), (leader, claim)), error)
             raise
         self._state.remember_claim_group(ClaimGroup(leader, claim, len(ids)), ids)
         for identity in ids:
@@ -267,7 +267,7 @@ class CausalOrdering(Requests[E]):
                     continue
                 await self._unread(identity, self._token(), error, own)
                 if why == "released":
-                    await self._release_queue(leader)
+                    await self._release((leader, own))
                 continue
             if claim == own:  # of what another sweep has found, that notifies
                 self._notify(_FOUND.get(why, "rescued"), identity)

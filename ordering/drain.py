@@ -41,7 +41,7 @@ class Drain:
             while grant is not None:
                 grant, level = await self._handle(grant, level)
         except BaseException as error:
-            await self._ordering._release_queues((leader for leader, _, _ in self._stack), error)
+            await self._ordering._release_queues(self._queues, error)
             raise
 
     async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:

@@ -83,7 +83,7 @@ async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: An
         async with ordering._working(grant, queues):
             await handler(event, depth=1)
     except BaseException as error:
-        await ordering._release_queues((leader for leader, _ in queues), error)
+        await ordering._release_queues(queues, error)
         if not is_own_failure(error):
             raise
         message = "failed in its handler (%s); it is to be offered again"

@@ -83,8 +83,8 @@ class ProcessState:
             if not answered.done():
                 answered.set_result(None)
 
-    async def was_granted_anew(self, grant: Grant, token: str, timeout_s: float) -> bool:
-        """Return whether this process has been granted an event anew that it has worked on under a token.
+    async def was_granted_again(self, grant: Grant, token: str, timeout_s: float) -> bool:
+        """Return whether this process has been granted an event again that it has worked on under a token.
 
         The answer that says so may be read later than the one that says that the lease is lost: it is waited for.
         """
@@ -220,7 +220,7 @@ class LeaseRenewer:
     async def _keep(self) -> None:
         await self.renew()
         pause = self._interval if self.answered else self._interval / RENEWALS
-        self._timer = self._loop.call_later(pause, self._start)  # also if all are lost: one may be granted anew
+        self._timer = self._loop.call_later(pause, self._start)  # also if all are lost: one may be granted again
 
     async def renew(self) -> None:
         """Prolong all leases that are not lost, now."""

@@ -66,7 +66,7 @@ def _slices(
 
 
 def _note(grant: Grant, token: str, renewed: bool, until: float) -> None:
-    if grant.token != token:  # granted anew meanwhile, under another token
+    if grant.token != token:  # granted again meanwhile, under another token
         return
     if renewed:
         grant.proven_until = until

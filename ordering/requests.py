@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ordering.describing import describe, field_of
@@ -203,8 +204,7 @@ class Requests(Operations, Generic[E]):
         queues = self._came_along(event)
         if grant is not None:
             await self._fail(grant, counts=False)
-        for leader, _ in queues:
-            await self._release_queue(leader)
+        await self._release(*queues)
 
     def _asked(
         self, event: Any, token: str, *, keeps_claim: bool = False, names: tuple[str, str] | None = None
@@ -312,18 +312,20 @@ class Requests(Operations, Generic[E]):
             self._notify("lease_lost", grant.identity)
         return reply[0]
 
-    async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:
+    async def _release_queues(self, queues: Iterable[tuple[str, str]], error: BaseException) -> None:
         """Leave queues to the next sweep, because of an error."""
         async with bounded(error, self._lease_s):
-            for leader in leaders:
-                await self._release_queue(leader)
+            await self._release(*queues)
 
-    async def _release_queue(self, leader: str) -> None:
-        """Leave a queue to the next sweep. If Redis refuses that, it is left to the first one after a lease."""
+    async def _release(self, *queues: tuple[str, str]) -> None:
+        """Leave queues to the next sweep. If Redis refuses that, they are left to the first one after a lease."""
+        if not queues:
+            return
         try:
-            await self._ask("ZADD", self._key("releases"), "XX", 0, leader)
+            await self._call("release", *chain.from_iterable(queues))
         except REFUSALS as refusal:
-            logger.warning("The queue of event %s of scope %r rests for a lease: %s", leader, self.scope, refusal)
+            for leader, _ in queues:
+                logger.warning("The queue of event %s of scope %r rests for a lease: %s", leader, self.scope, refusal)
 
     async def _complete(
         self, grant: Grant, queues: Queues = (), following: str = "", offered: Sequence[Asked] | None = None
@@ -344,7 +346,7 @@ class Requests(Operations, Generic[E]):
                     reply = await ask()
                 except REFUSALS as refusal:
                     reply = await self._record((grant,), ask, refusal, queues)
-                if words(reply)[0] != "lost" or not await state.was_granted_anew(grant, token, self._lease_s):
+                if words(reply)[0] != "lost" or not await state.was_granted_again(grant, token, self._lease_s):
                     return reply
         finally:
             state.leave(grant)

@@ -5,8 +5,9 @@
 local rules = read_rules(true)
 local leader, drain, next_token = ARGV[2], ARGV[3], ARGV[4]
 
-local before = handed_before(next_token)
+local before, is_over = handed_before(next_token)
 if before then return before end
+if is_over then return "done 1" end
 local drainer = redis.call("HGET", key("drainers"), leader)
 if drainer and drainer ~= drain then return {"lost"} end
 if not is_live("releases", leader) then return_from_hands(leader) end

@@ -10,9 +10,12 @@ local id, token, digest, leader, drain, next_token = ARGV[2], ARGV[3], ARGV[4], 
 local word = mark_seen(id, token, digest, rules.retention, rules.memory)
 if word == "lost" then return "lost" end
 if word == "again" then
-  -- The reply to this very completion was lost: what it handed out is still leased under the next token.
+  -- The reply to this very completion was lost: what it handed out is still leased under the next token. If it is not, the
+  -- caller may have gone on long since, and this request have been executed once more, late: it hands out nothing.
   local answer = handed_before(next_token)
   if answer then return answer end
+  local waits = is_drained_by(leader, drain) and redis.call("EXISTS", key("queue:" .. leader)) == 1
+  return "done " .. (waits and "1" or "0")
 end
 
 local left = "0"

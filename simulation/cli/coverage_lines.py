@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from simulation.search.explore.strategies import DEPENDENT
+
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job
     from simulation.search.coverage.search_coverage import SearchCoverage
     from simulation.search.coverage.unseen import Unseen
-
-DEPENDENT = frozenset({"exhaustive", "guided"})
-"""Strategies that learn from one run for the next: their runs are no independent sample of anything."""
 
 _SHOWN = 3
 """Number of transitions and faults that are named on a terminal; --json names all."""

@@ -70,8 +70,8 @@ def _table(trials: Sequence[Trial]) -> Any:
 
 
 def _verdict(trial: Trial) -> str:
-    if trial.script_error:
-        return f"no verdict: {trial.script_error}"
+    if trial.broken:
+        return f"no verdict: {trial.broken}"
     if trial.host_violates:
         return f"no verdict: {trial.mutant.host} violates {', '.join(trial.host_violates)}"
     if trial.seed is not None:

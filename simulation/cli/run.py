@@ -148,7 +148,9 @@ def _summaries(outcome: Outcome, given: RunOptions, laboratory: Laboratory) -> G
         failures = Failures(job.scenario, job.engine, job.strategy)
         ran: dict[int, bool] = {}
         try:
-            for summary in _searched(plan, failures.first(job.seeds), given, laboratory):
+            # Seeds that failed before would be no independent sample.
+            seeds = job.seeds if given.until_saturated else failures.first(job.seeds)
+            for summary in _searched(plan, seeds, given, laboratory):
                 ran[summary.seed] = summary.verdict == "violated"
                 yield summary
         finally:

@@ -7,7 +7,7 @@ from typing import Any
 from simulation.cli import BadUsage
 from simulation.cli.given import RunOptions
 from simulation.cli.strategy_options import FAULTS, NAMES
-from simulation.search.explore.strategies import Strategy
+from simulation.search.explore.strategies import DEPENDENT, Strategy
 from simulation.world.scheduling import Bounds
 
 
@@ -19,9 +19,13 @@ def strategy_from(given: RunOptions) -> Strategy:
     if given.strategy == "random-delays" and (given.early_timers or given.max_faults):
         accepted = ", ".join(name for name in NAMES if name != "random-delays")
         raise BadUsage(f"--early-timers and --max-faults need a --strategy that chooses the order: {accepted}")
+    if given.strategy in DEPENDENT and given.until_saturated:
+        raise BadUsage(
+            f"--until-saturated needs independent runs; those of --strategy {given.strategy} learn from others"
+        )
     if given.strategy == "exhaustive" and given.seed_count > 1:
         raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
-    if given.strategy in ("exhaustive", "guided") and given.scheduler:
+    if given.strategy in DEPENDENT and given.scheduler:
         raise BadUsage(f"--strategy {given.strategy} learns from each run for the next: leave --scheduler out")
     if given.strategy == "guided" and given.jobs != 1:
         raise BadUsage("--strategy guided learns from each run for the next: leave --jobs out")

@@ -39,6 +39,8 @@ class HistoryIndex:
     """The entries about calls of engines that had not returned, with their indices."""
     work_left_out: Callable[[], Mapping[str, list[Span]]] = dict
     """Returns the times in which each consumer handled events that the prefilter left out, merged."""
+    interruptions: tuple[list[int], list[int]] | None = None
+    """The times and costs of `idle_time.takeovers`, filled by its first call."""
     open_outage = False
     """Whether no consumer could reach Redis at the end."""
 
@@ -108,6 +110,11 @@ class HistoryIndex:
         off.
         """
         return self.quiet or not (self.phases or self.truncated)
+
+    @cached_property
+    def signs(self) -> dict[Handling, int]:
+        """The signs found so far that effects were recorded; see `recorded_effects.py`."""
+        return {}
 
     @cached_property
     def cycles(self) -> Mapping[str, tuple[str, ...]]:

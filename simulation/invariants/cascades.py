@@ -11,7 +11,7 @@ from bisect import bisect_left
 from itertools import chain
 
 from simulation.history.index import HistoryIndex
-from simulation.history.intervals import Span, everywhere, merge, within
+from simulation.history.intervals import Span, everywhere, merge
 from simulation.history.records import NEVER, EventStory, Handling
 
 
@@ -124,17 +124,14 @@ def closure(index: HistoryIndex, leader: EventStory, before: int) -> tuple[list[
 def attended(index: HistoryIndex, handling: Handling) -> list[Span]:
     """Return the time in which a handling holds up the events behind it.
 
-    A holder that stops renewing holds them up for one lease, once; after that another consumer is to take over.
+    It does not while its holder is silent for so long that its lease may end: another consumer is to take over then,
+    and the time for that is counted with that of all deaths and silences.
     """
     begin, end = span_of(index, handling)
-    spans, allowed = [], index.terms.lease
-    for silence in within(index.silences(handling.consumer), begin, end):
-        since, until = max(begin, silence[0]), min(end, silence[1])
-        spans.append((begin, since))
-        held = min(allowed, until - since)
-        spans.append((since, since + held))
-        allowed -= held
-        begin = until
+    spans = []
+    for since, until in index.lapses(handling.consumer, begin, end):
+        spans.append((begin, max(begin, since)))
+        begin = min(end, until)
     return [*spans, (begin, end)]
 
 

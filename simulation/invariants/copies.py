@@ -19,8 +19,10 @@ def misleading(index: HistoryIndex, event: EventStory, before: int) -> list[str]
     """
     if not event.copies or not index.store_lost(event.name, event.first_known, before):
         return []
-    told = index.counts["delivered"] > 0
-    last = max((one.index for one in event.deliveries if one.index < before), default=NEVER if told else before)
+    has_deliveries = index.counts["delivered"] > 0
+    last = max(
+        (one.index for one in event.deliveries if one.index < before), default=NEVER if has_deliveries else before
+    )
     return [follows for published, follows in event.copies if published < last]
 
 

@@ -23,6 +23,8 @@ A dead letter beside an effect is excused as a second effect would be, whichever
   handling later than a lease after it;
 - if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
   has the event, and the consumer never received the reply;
+- if the broker wrote it at the end of a delivery whose consumer was cancelled, and did not report it to the engine: a
+  cancelled consumer can acknowledge nothing, also if the engine has kept the event;
 - if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
   injected fault: no engine could report to the broker that the event was done;
 - if an engine wrote it while the holder was silent for so long that its lease may have ended, and the holder's handler
@@ -83,7 +85,10 @@ def _held_since(event: EventStory, handling: Handling) -> int:
 def _beside(index: HistoryIndex, event: EventStory) -> Handling | None:
     """Return the effect beside which a dead letter must not be, or None if each is excused."""
     if event.dead_by == "broker" and (
-        event.duplicated or any(h.open_at(event.dead) for h in event.handlings) or _taken_unheard(index, event)
+        event.duplicated
+        or any(h.open_at(event.dead) for h in event.handlings)
+        or _taken_unheard(index, event)
+        or _cancelled(event)
     ):
         return None
     return next((effect for effect in event.effects if not _may_be_both(index, event, effect)), None)
@@ -121,6 +126,13 @@ def _taken_unheard(index: HistoryIndex, event: EventStory) -> bool:
         if NEVER < delivery.closed < event.dead
         for begin, end in index.silences(delivery.consumer)
     )
+
+
+def _cancelled(event: EventStory) -> bool:
+    """Say whether the broker gave an event up as its consumer was cancelled, and did not report it to the engine."""
+    closed = [delivery for delivery in event.deliveries if NEVER < delivery.closed < event.dead]
+    last = max(closed, key=lambda delivery: delivery.closed, default=None)
+    return last is not None and last.because == "CancelledError" and not event.dead_reported
 
 
 def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
@@ -180,7 +192,8 @@ INVARIANT = Invariant(
         "of the event; one that it wrote while the event was being handled; one that it wrote, until one lease "
         "after the effect, while the consumer had not answered; one that it wrote after it had offered the event "
         "only to consumers that cannot read it, since the effect; one that it wrote after a consumer that had the "
-        "event was out of reach of Redis; a dead letter of the engine, if the holder was silent until its lease "
+        "event was out of reach of Redis; one that it wrote when a consumer that had the event was cancelled, and did "
+        "not report; a dead letter of the engine, if the holder was silent until its lease "
         "had ended"
     ),
     subjects=subjects,

@@ -12,12 +12,13 @@ The bound of such a wait does not start again. It is longer, once, by what other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 
 from simulation.history.index import HistoryIndex
-from simulation.history.intervals import Clock, Span, merge, within
+from simulation.history.intervals import Clock, Span, within
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import begun_by_finding
 
@@ -66,17 +67,25 @@ def takeovers(index: HistoryIndex, begin_at: int, stop_at: int) -> int:
 
     What a holder had when it died is found one lease later, so deaths up to a lease before the wait count, too.
     """
-    since = begin_at - index.terms.lease
-    departures = [at for one in index.consumers.values() for at in one.departures if since <= at <= stop_at]
-    lapses = (index.lapses(name, since, stop_at) for name in index.consumers)
-    silences = [begin for begin, _ in chain.from_iterable(lapses) if begin >= since]
+    index.interruptions = index.interruptions or _interruptions(index)
+    times, costs = index.interruptions
+    first, last = bisect_left(times, begin_at - index.terms.lease), bisect_left(times, stop_at)
+    if first >= last:
+        return 0
+    return costs[last - 1] - costs[first] + index.terms.lease + index.terms.sweep_interval
+
+
+def _interruptions(index: HistoryIndex) -> tuple[list[int], list[int]]:
+    """Return when holders died or fell silent, and how much time those before each can have cost in all."""
+    lapses = {begin for name in index.consumers for begin, _ in index.lapses(name, -1, index.end_at + 1)}
+    times = sorted(lapses.union(*(one.departures for one in index.consumers.values())))
     lasts = index.terms.lease + index.terms.sweep_interval
-    return sum(end - begin for begin, end in merge((at, at + lasts) for at in (*departures, *silences)))
+    return times, list(accumulate((min(lasts, later - at) for at, later in pairwise(times)), initial=0))
 
 
-def retries(index: HistoryIndex, failures: Iterable[int], begin_at: int, stop_at: int) -> int:
+def retries(index: HistoryIndex, failures: Sequence[int], begin_at: int, stop_at: int) -> int:
     """Return how many microseconds longer a wait between two times may last because of events that first failed at
-    `failures`.
+    `failures`, in order.
     """
-    failing = sum(1 for at in failures if begin_at <= at <= stop_at)
-    return failing * index.terms.max_attempts * (index.terms.retry_delay + index.terms.sweep_interval)
+    failing = bisect_right(failures, stop_at) - bisect_left(failures, begin_at)
+    return max(0, failing) * index.terms.max_attempts * (index.terms.retry_delay + index.terms.sweep_interval)

@@ -5,7 +5,7 @@ handling starts, even if that one fails. It may take `release_bound`, in idle ti
 
 - in which no consumer was alive, unpaused and connected to Redis;
 - in which others that the same leader released, or their descendants, were being handled by a living holder, since
-  siblings run one after the other; a holder whose silence begins counts for one lease;
+  siblings run one after the other; not while that holder is silent for so long that its lease may end;
 - if the follower was found by a sweep, or by a consumer that took over from one that had died: in which that consumer
   was handling what it had found before in the same list.
 
@@ -14,13 +14,14 @@ The bound does not start again. It is longer, once, by what deaths, silences and
 
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
 effect that can have been recorded. If the broker gave the leader up instead, no engine can know that it was done; nor
-if the store lost its mark before the follower's last delivery. Nor can it know if the lease had expired and another
-consumer had taken it (see `handled_once.py`), and the broker gave the leader up then. Where the scenario allows a loss
-of data, followers that can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of
-a follower of which a copy was delivered that follows another event, that copy may be all that an engine knows: then the
-bound is longer by one lookback and one sweep, unless that leader was done and its mark is kept. Nor is a follower
-judged that came when the time was over, by the clock of Redis, for which an engine keeps the mark of its leader: the
-retention, or the policy's memory if that is longer.
+if the store lost its mark before the follower's last delivery, or lost the leader while it was being handled, and the
+effect was cut off from its recording. Nor can it know if the lease had expired and another consumer had taken it (see
+`handled_once.py`), and the broker gave the leader up then. Where the scenario allows a loss of data, followers that can
+have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of a follower of which a copy
+was delivered that follows another event, that copy may be all that an engine knows: then the bound is longer by one
+lookback and one sweep, unless that leader was done and its mark is kept. Nor is a follower judged that came when the
+time was over, by the clock of Redis, for which an engine keeps the mark of its leader: the retention, or the policy's
+memory if that is longer.
 """
 
 from __future__ import annotations
@@ -57,11 +58,20 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
             wait
             for wait in _waits(index, leader, done)
             if _elapsed(index.clock, wait) > index.terms.release_bound
-            and not index.store_lost(leader.name, done.end, _last_known(wait))
+            and not _forgotten(index, leader, done, wait)
             and not mark_over(index, done, index.times[wait.event.first_known])
         ]
         if late:
             yield from _idle(index, leader, done, late)
+
+
+def _forgotten(index: HistoryIndex, leader: EventStory, done: Handling, wait: Wait) -> bool:
+    """Say whether the store had lost that the leader was done, before the follower was delivered last.
+
+    If the effect was not recorded, the loss of what the store held of its handling is as bad: it is not taken over.
+    """
+    since = done.start if unrecorded(index, done, wait.stop) else done.end
+    return index.store_lost(leader.name, since, _last_known(wait))
 
 
 def _last_known(wait: Wait) -> int:
@@ -79,13 +89,14 @@ def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wa
     """Yield a violation for each of some late followers that was not just waiting for its turn."""
     stop_at = max(wait.stop_at for wait in late)
     turns, failures = closure(index, leader, max(wait.stop for wait in late))
+    failed = sorted(failures.values())
     common = idle_clock(index, done.end_at, stop_at, turns)
     for wait in late:
         finder = wait.finder(index)
         line = found_last(index, finder, wait.stop) if finder else []
         clock = idle_clock(index, done.end_at, stop_at, turns, line) if line else common
         excused = takeovers(index, wait.begin_at, wait.stop_at)
-        excused += retries(index, failures.values(), wait.begin_at, wait.stop_at)
+        excused += retries(index, failed, wait.begin_at, wait.stop_at)
         excused += _misled(index, wait)
         too_long = _elapsed(clock, wait) > index.terms.release_bound + excused
         if too_long and not index.loss_allowed(wait.event, wait.stop):
@@ -150,12 +161,13 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "time in which no consumer was alive or Redis was unreachable; time in which others released by the same "
-        "leader were being handled by a living holder; time in which the consumer that found the follower was handling "
-        "what it had found before; a dead or silent holder counts for one lease and one sweep, once; a failing event "
-        "that goes before it counts for all its attempts, once; a leader whose mark the store lost before the follower "
-        "was delivered; a leader's mark whose time was over by the clock of Redis; a follower that the store lost, and "
-        "of which a copy follows another event, may wait for one lookback and one sweep more; a leader that the broker "
-        "gave up after its expired lease was taken over; losses that the scenario allows"
+        "leader were being handled by a living holder; time in which the consumer that found the follower was "
+        "handling what it had found before; a dead or silent holder counts for one lease and one sweep, once; a "
+        "failing event that goes before it counts for all its attempts, once; a leader whose mark the store lost "
+        "before the follower was delivered; a leader that the store lost while it was being handled, if its effect "
+        "was not recorded; a leader's mark whose time was over by the clock of Redis; a follower that the store lost, "
+        "and of which a copy follows another event, may wait for one lookback and one sweep more; a leader that the "
+        "broker gave up after its expired lease was taken over; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -41,14 +41,14 @@ def subjects(index: HistoryIndex) -> int:
 def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that need not wait, and waited too long."""
     bound = index.terms.release_bound
-    work: dict[str, list[Span]] = {}
+    work: dict[str, list[Span]] | None = None
     for event in index.nontrivial:
         if event.incomplete or not event.deliveries:
             continue
         for wait, consumer in _waits(index, event):
             if index.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_no_leader(index, wait):
                 continue
-            work = work or _work(index)
+            work = _work(index) if work is None else work
             if _idle(index, wait, work.get(consumer, [])) > bound + _excused(index, wait):
                 if not index.loss_allowed(event, wait.stop):
                     yield _violation(wait, consumer)
@@ -105,7 +105,7 @@ def _idle(index: HistoryIndex, wait: Wait, work: list[Span]) -> int:
 
 def _excused(index: HistoryIndex, wait: Wait) -> int:
     leader = index.leader_of(wait.event)
-    failures = closure(index, leader, wait.stop)[1].values() if leader else ()
+    failures = sorted(closure(index, leader, wait.stop)[1].values()) if leader else ()
     excused = takeovers(index, wait.begin_at, wait.stop_at)
     return excused + retries(index, failures, wait.begin_at, wait.stop_at)
 

@@ -131,15 +131,20 @@ def _lapsed(index: HistoryIndex, holder: ConsumerStory, gap: Span, before_at: in
 
 def _sign(index: HistoryIndex, effect: Handling, holder: ConsumerStory) -> int:
     """Return the index of the holder's first step after the recording of its effect, or NEVER."""
+    if effect not in index.signs:
+        index.signs[effect] = min((sign for sign in _signs(index, effect, holder) if sign != NEVER), default=NEVER)
+    return index.signs[effect]
+
+
+def _signs(index: HistoryIndex, effect: Handling, holder: ConsumerStory) -> Iterator[int]:
     event, owner = index.events[effect.event], owner_of(index, effect)
-    signs = [_acknowledged(event.deliveries, effect)]
+    yield _acknowledged(event.deliveries, effect)
     if owner.via == "rescued":
         later = bisect_right(holder.sweeps, (effect.end, index.end_at))
-        signs.append(holder.sweeps[later][0] if later < len(holder.sweeps) else NEVER)
+        yield holder.sweeps[later][0] if later < len(holder.sweeps) else NEVER
     elif owner is not effect:
-        signs.append(_acknowledged(index.events[owner.event].deliveries, effect))
-    signs.extend(_releases(index, effect))
-    return min((sign for sign in signs if sign != NEVER), default=NEVER)
+        yield _acknowledged(index.events[owner.event].deliveries, effect)
+    yield from _releases(index, effect)
 
 
 def _releases(index: HistoryIndex, effect: Handling) -> Iterator[int]:

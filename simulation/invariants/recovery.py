@@ -106,7 +106,7 @@ def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: i
     turns, failures = closure(index, leader, stop) if leader else ([], {})
     others = [span for span in turns if span[0] > lost_at]
     excused = takeovers(index, lost_at + terms.lease + 1, stop_at)
-    excused += retries(index, failures.values(), lost_at, stop_at)
+    excused += retries(index, sorted(failures.values()), lost_at, stop_at)
     waited = idle_clock(index, lost_at, stop_at, others, line).elapsed(lost_at, stop_at)
     if waited <= bound + excused or index.loss_allowed(event, stop):
         return None

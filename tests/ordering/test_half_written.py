@@ -42,6 +42,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "look": ("queue", LEADER, FRESH),
     "mark": (FIRST, 1000, 1000, digest_of(FIRST)),
     "park": (FRESH, LEADER, "5", "{}", ""),
+    "release": (LEADER, "drain"),
     "renew": (LEADER, "holder", 1000, ""),
     "renew_many": (1000, 0, LEADER, "holder", ""),
     "revive": (DEAD,),

@@ -1,17 +1,15 @@
 """A soak: consumer processes, real servers and all faults of production, in rounds; each round is judged.
 
-    python -m tests.production.soak [--rounds 9] [--seconds 60] [--out results/soak]
+    python -m tests.production.soak [--rounds 9] [--seconds 60] [--out results/soak] [--mutant NAME]
 
 A round is one topology (one server; a master and a replica behind one address; a cluster) with one way to call the
 engine (one by one, batches, a stream). Its faults come every second or so: kill -9, SIGSTOP for longer than a lease,
 SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events fail once, a few kill their process.
 
-When the faults are over, every event must have an effect or a dead letter. Effects keep causal order; only a leader of
-which the engine had not heard for the lookback may come after its follower. An event has two
-only if the process of the first one was killed, frozen, or not run by the machine, or if the engine's server took none
-of its writes for half a lease, so that it had no time to record it; or if its handler was cancelled before it had the
-reply of the sink. A consumer that is asked to stop ends within a lease and some slack. Each round appends a line to
-`rounds.jsonl`, and one that is there is not run again.
+When the faults are over, every event must have an effect or a dead letter; `soak_judge.py` says what else. A consumer
+that is asked to stop ends within a lease and some slack. Waits are counted without the time in which the machine did
+not run the processes that are waited for (`machine.py`): a busy machine convicts no engine. Each round appends a line
+to `rounds.jsonl`, and one that is there is not run again. With a mutant, the consumers have an engine that is guilty.
 """
 
 from __future__ import annotations
@@ -19,11 +17,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,29 +34,34 @@ import redis
 import redis.asyncio
 
 from ordering import CausalOrdering, ReceivedEvent
+from tests.production.machine import GivenTime, waited_s
 from tests.production.servers import Cluster, Proxy, Server, proxy, servers, until
-from tests.production.soak_consumer import DEAD, EFFECTS, GROUP, MESSAGES, MET, POLICY, STALLED, UNCERTAIN
+from tests.production.soak_consumer import DEAD, EFFECTS, GROUP, MESSAGES, POLICY, STALLED, UNCERTAIN
+from tests.production.soak_judge import Effect, Gap, Published, Round, judge, read_notes
 
 CONSUMERS, CHAIN, RATE = 4, 4, 40
+LEASE_S = POLICY.lease.total_seconds()
 SLACK_S = 5
-"""How much longer than a lease a stopping consumer may take: the machine of a soak is busy."""
+"""How much longer than a lease a stopping consumer may take: it ends its connections, and its interpreter."""
 KILLED = (-signal.SIGKILL, 255)
 """How a process has ended that an event has killed. asyncio says 255 if it was sent a signal after that: sending reads
 the status that asyncio waits for."""
 QUIET_S = 150
 """How long nothing may happen while something is left, when the faults are over: four attempts, each after a lease and
-a redelivery."""
+a redelivery. Time in which one of the processes did not run does not count."""
 
 
 class Fleet:
     """Consumer processes, and what has happened to each."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, beside: Sequence[int] = ()) -> None:
         self._arguments = arguments
+        self._beside = beside
         self._number = 0
+        self._tended = time.time()
         self.running: dict[str, asyncio.subprocess.Process] = {}
-        self.excused: set[str] = set()
-        """Those that were killed or frozen."""
+        self.gaps: dict[str, list[Gap]] = {}
+        """When each process was frozen, or from when on it was dead, in milliseconds."""
         self.slowest_stop = 0.0
         self.failures: list[str] = []
 
@@ -67,19 +72,29 @@ class Fleet:
         command = [sys.executable, "-m", "tests.production.soak_consumer", name, *self._arguments]
         self.running[name] = await asyncio.create_subprocess_exec(*command)
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that have work, and the servers that they wait for."""
+        return [*(process.pid for process in self.running.values()), *self._beside]
+
+    def _dead(self, name: str, since: float) -> None:
+        """Note that a process has died since a time, and may have been silent for some leases before."""
+        self.gaps.setdefault(name, []).append(Gap(1000 * (since - 2 * LEASE_S)))
+
     async def tend(self) -> None:
         """Replace those that have died of an event."""
+        tended, self._tended = self._tended, time.time()
         for name, process in [*self.running.items()]:
             if process.returncode is not None:
                 del self.running[name]
-                self.excused.add(name)
+                self._dead(name, tended)
                 if process.returncode not in KILLED:
                     self.failures.append(f"{name} has ended with {process.returncode}")
                 await self.start()
 
     async def kill(self, name: str) -> None:
         """End a process at once, and start another one."""
-        self.excused.add(name)
+        self._dead(name, time.time())
         process = self.running.pop(name)
         with suppress(ProcessLookupError):
             process.kill()
@@ -88,31 +103,37 @@ class Fleet:
 
     async def freeze(self, name: str) -> None:
         """Freeze a process for longer than a lease."""
-        self.excused.add(name)
-        process = self.running[name]
+        process, since = self.running[name], time.time()
         with suppress(ProcessLookupError):  # an event has killed it
             process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(1.5 * POLICY.lease.total_seconds())
+            await asyncio.sleep(1.5 * LEASE_S)
             process.send_signal(signal.SIGCONT)
+        self.gaps.setdefault(name, []).append(Gap(1000 * since, 1000 * time.time()))
 
     async def stop(self, name: str) -> None:
         """End a process in good order, and measure how long that takes."""
-        process = self.running.pop(name)
-        began = time.monotonic()
+        process, began, tended = self.running.pop(name), time.monotonic(), self._tended
         with suppress(ProcessLookupError):
             process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), POLICY.lease.total_seconds() + SLACK_S)
-        except TimeoutError:
-            with suppress(ProcessLookupError):  # it has ended, and this process was not run by the machine either
+        if not await self._ends(process):
+            self.failures.append(f"{name} has not ended {LEASE_S + SLACK_S} s after SIGTERM")
+            with suppress(ProcessLookupError):
                 process.kill()
-                self.failures.append(f"{name} has not ended {POLICY.lease.total_seconds() + SLACK_S} s after SIGTERM")
             await process.wait()
         self.slowest_stop = max(self.slowest_stop, time.monotonic() - began)
         if process.returncode in KILLED:
-            self.excused.add(name)
+            self._dead(name, tended)
         elif process.returncode not in (0, -signal.SIGTERM):  # the latter: before it had a handler for it
             self.failures.append(f"{name} has ended with {process.returncode}")
+
+    async def _ends(self, process: asyncio.subprocess.Process) -> bool:
+        """Return whether a process ends in time: a lease and some slack, and as long as it and others did not run."""
+        end, pids = asyncio.ensure_future(process.wait()), ("self", process.pid, *self._beside)
+        began, waited = time.monotonic(), sum(map(waited_s, pids))
+        while not (await asyncio.wait([end], timeout=0.2))[0]:
+            if time.monotonic() - began > LEASE_S + SLACK_S + max(0.0, sum(map(waited_s, pids)) - waited):
+                return end.done()
+        return True
 
 
 class Topology:
@@ -223,14 +244,15 @@ async def strike(
 
 async def settled(queue: Any, fleet: Fleet, events: list[ReceivedEvent]) -> None:
     """Wait until every event has an effect or a dead letter, or until none has got one for too long."""
-    names, end, count = {str(one.id) for one in events}, time.monotonic() + QUIET_S, 0
-    while time.monotonic() < end:
+    names, count, quiet = {str(one.id) for one in events}, 0, GivenTime(lambda: fleet.pids)
+    while quiet.passed_s() < QUIET_S:
         await fleet.tend()
         known = {entry["id"] for stream in (EFFECTS, DEAD) for entry in await read(queue, stream)}
         if names <= known:
             return
         if len(known) > count:  # a busy machine takes its time
-            end, count = time.monotonic() + QUIET_S, len(known)
+            quiet.start()
+            count = len(known)
         await asyncio.sleep(1)
 
 
@@ -243,56 +265,34 @@ async def read(queue: Any, stream: str) -> list[dict[str, str]]:
     ]
 
 
-def was_lost(follower: str, began_ms: float, leader: str, met: list[dict[str, str]]) -> bool:
-    """Return whether the engine had not heard of a leader for the lookback when its follower was taken for lost."""
-    lookback_ms = POLICY.lookback.total_seconds() * 1000
-    rescued = [int(one["at"]) for one in met if one["id"] == follower and one["what"] == "rescued"]
-    then = max((at for at in rescued if at <= began_ms), default=began_ms)
-    return bool(rescued) and not any(one["id"] == leader and then - lookback_ms < int(one["at"]) < then for one in met)
+async def known_of(queue: Any, events: list[ReceivedEvent], fleet: Fleet, notes: Path) -> Round:
+    """Return all that is known of a round."""
+    gaps = {name: [*found] for name, found in fleet.gaps.items()}
+    for stall in await read(queue, STALLED):
+        gaps.setdefault(stall["by"], []).append(Gap(1000 * float(stall["since"]), 1000 * float(stall["until"])))
+    uncertain = [member.decode().split(" ") for member in await queue.smembers(UNCERTAIN)]
+    return Round(
+        [Published(str(one.id), str(one.follows or ""), one.payload["how"]) for one in events],
+        [Effect(one["id"], one["by"], int(one["fence"]) / 1000) for one in await read(queue, EFFECTS)],
+        {entry["id"] for entry in await read(queue, DEAD)},
+        read_notes(notes),
+        1000 * POLICY.lookback.total_seconds(),
+        gaps,
+        {(name, by) for name, by in uncertain},
+    )
 
 
-def judge(
-    events: list[ReceivedEvent],
-    effects: list[dict[str, str]],
-    dead: set[str],
-    uncertain: set[str],
-    met: list[dict[str, str]],
-    fleet: Fleet,
-) -> list[str]:
-    """Return what was wrong."""
-    wrong, places = [*fleet.failures], dict[str, list[int]]()
-    for i, effect in enumerate(effects):
-        places.setdefault(effect["id"], []).append(i)
-    for one in events:
-        name, mine = str(one.id), places.get(str(one.id), [])
-        if not mine and name not in dead:
-            wrong.append(f"{name} was lost")
-        wrong += [
-            f"{name} took effect twice, by {effects[i]} and {effects[mine[n + 1]]}"
-            for n, i in enumerate(mine[:-1])
-            if effects[i]["by"] not in fleet.excused and f"{name} {effects[i]['by']}" not in uncertain
-        ]
-        leader = str(one.follows)
-        if mine and one.follows and leader not in dead and not (places.get(leader) and places[leader][0] < mine[0]):
-            first = effects[places[leader][0]] if leader in places else {}
-            if not was_lost(name, int(effects[mine[0]]["fence"]) / 1000, leader, met):
-                wrong.append(f"{name} took effect before {leader}: {effects[mine[0]]}, {first}")
-        if name in dead and one.payload["how"] != "kills":
-            wrong.append(f"{name} is a dead letter, and its handler does not kill its process")
-        if mine and one.payload["how"] == "kills":
-            wrong.append(f"{name} took effect, though its handler kills its process")
-    return wrong
-
-
-async def soak(number: int, seconds: float) -> dict[str, Any]:
+async def soak(number: int, seconds: float, mutant: str = "") -> dict[str, Any]:
     """Run one round, and return what to write down about it."""
     way, shape = ("one", "batch", "stream")[number % 3], ("single", "replica", "cluster")[number // 3 % 3]
     chance, counts = random.Random(number), dict[str, int]()
-    with servers(1) as (keeper,):
+    with servers(1) as (keeper,), tempfile.TemporaryDirectory() as notes:
         queue = redis.asyncio.Redis(port=keeper.port)
         await queue.xgroup_create(MESSAGES, GROUP, mkstream=True)
         async with topology(shape) as place:
-            fleet = Fleet(way, "cluster" if shape == "cluster" else "single", str(place.port), str(keeper.port))
+            kind = "cluster" if shape == "cluster" else "single"
+            arguments = (way, kind, str(place.port), str(keeper.port), notes, *([mutant] if mutant else []))
+            fleet = Fleet(*arguments, beside=[one.process.pid for one in (keeper, *place.servers)])
             for _ in range(CONSUMERS):
                 await fleet.start()
             over = asyncio.Event()
@@ -303,22 +303,17 @@ async def soak(number: int, seconds: float) -> dict[str, Any]:
             await settled(queue, fleet, events)
             for name in [*fleet.running]:
                 await fleet.stop(name)
-            effects, dead = await read(queue, EFFECTS), {entry["id"] for entry in await read(queue, DEAD)}
-            met = await read(queue, MET)
-            uncertain = {member.decode() for member in await queue.smembers(UNCERTAIN)}
-            fleet.excused |= {member.decode() for member in await queue.smembers(STALLED)}
-            left = await numbers(shape, place)
+            known, left = await known_of(queue, events, fleet, Path(notes)), await numbers(shape, place)
         await queue.aclose()
-    wrong = [repr(failure)] if failure else []
-    wrong += judge(events, effects, dead, uncertain, met, fleet)
+    wrong = [*([repr(failure)] if failure else []), *fleet.failures, *judge(known)]
     if left["parked"] or left["in_hand"]:
         wrong.append(f"the engine still keeps {left}")
-    doubled = len(effects) - len({effect["id"] for effect in effects})
+    doubled = len(known.effects) - len({effect.name for effect in known.effects})
     return {
         "round": number, "at": datetime.now(UTC).isoformat(timespec="seconds"), "way": way, "topology": shape,
-        "seconds": seconds, "events": len(events), "effects": len(effects), "explained_doubles": doubled,
-        "uncertain": len(uncertain),
-        "dead": len(dead), "faults": counts, "slowest_stop_s": round(fleet.slowest_stop, 2), "wrong": wrong,
+        "seconds": seconds, "events": len(events), "effects": len(known.effects), "doubles": doubled,
+        "uncertain": len(known.uncertain), "dead": len(known.dead), "faults": counts,
+        "slowest_stop_s": round(fleet.slowest_stop, 2), "load": round(os.getloadavg()[0], 1), "wrong": wrong,
     }  # fmt: skip
 
 
@@ -337,6 +332,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--out", type=Path, default=Path("results/soak"))
+    parser.add_argument("--mutant", default="", help="give the consumers an engine with a planted fault")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     book = given.out / "rounds.jsonl"
@@ -344,7 +340,7 @@ def main() -> int:
     for number in range(given.rounds):
         if any(row["round"] == number for row in rows):
             continue
-        rows.append(asyncio.run(soak(number, given.seconds)))
+        rows.append(asyncio.run(soak(number, given.seconds, given.mutant)))
         with book.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
         sys.stdout.write(json.dumps(rows[-1]) + "\n")

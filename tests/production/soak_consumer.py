@@ -1,9 +1,11 @@
 """One consumer process of the soak: it reads a Redis Stream, and hands events to the engine in one of three ways.
 
-    python -m tests.production.soak_consumer NAME WAY TOPOLOGY ENGINE_PORT QUEUE_PORT
+    python -m tests.production.soak_consumer NAME WAY TOPOLOGY ENGINE_PORT QUEUE_PORT NOTES [MUTANT]
 
 The queue is a server of its own, which no fault strikes: it has the messages, the accepted effects and the dead
-letters. An effect is refused there if a later holder of its event, by the fencing token, has written before.
+letters. An effect is refused there if a later holder of its event, by the fencing token, has written before. What the
+engine says of events is noted in a file in the folder NOTES, where it stays if the process is killed. With the name of
+a mutant, the engine is that one.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -34,10 +38,8 @@ MESSAGES, EFFECTS, DEAD, GROUP = "messages", "effects", "dead", "soak"
 UNCERTAIN = "uncertain"
 """Effects whose handler was cancelled before it had their reply: the event, and the consumer."""
 STALLED = "stalled"
-"""Consumers that the machine has not let run for half a lease, or whose writes the engine's server has not taken for so
-long: they may lose a lease as a frozen one does."""
-MET = "met"
-"""What the engine has said of events: of a message that a consumer has read, and not asked about, it knows nothing."""
+"""Times in which the machine has not let a consumer run for half a lease, or the engine's server has taken none of its
+writes: it may lose a lease as a frozen one does."""
 WRITE = """
 local last = redis.call("HGET", "fences", ARGV[1])
 if last and tonumber(last) > tonumber(ARGV[2]) then return 0 end
@@ -64,37 +66,40 @@ def is_to_go_on() -> bool:
 
 
 class Notes:
-    """An observer that writes down what the engine says of each event."""
+    """An observer that writes down at once what the engine says of each event."""
 
-    def __init__(self, queue: Any) -> None:
-        self._queue = queue
-        self._new: list[tuple[str, str]] = []
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
 
     def __getattr__(self, what: str) -> Any:
-        return lambda scope, event: self._new.append((what, event))
+        return lambda scope, event: self._file.write(f"{time.time() * 1000:.3f} {what} {event}\n".encode())
 
-    async def write(self) -> None:
-        """Write down what is new."""
-        new, self._new = self._new, []
-        async with self._queue.pipeline(transaction=False) as pipeline:
-            for what, event in new:
-                pipeline.xadd(MET, {"what": what, "id": event})
-            await pipeline.execute()
+
+def ordering_class(mutant: str) -> type[CausalOrdering[Any]]:
+    """Return the engine's class, or that of a mutant of it."""
+    if not mutant:
+        return CausalOrdering
+    # the harness is not needed otherwise
+    from simulation.engines import mutants
+
+    return mutants.engine(mutant).ordering
 
 
 class Consumer:
     """Reads messages, handles their events, acknowledges, and sweeps."""
 
-    def __init__(self, name: str, way: str, topology: str, port: int, queue_port: int) -> None:
+    def __init__(
+        self, name: str, way: str, topology: str, port: int, queue_port: int, notes: Path, mutant: str = ""
+    ) -> None:
         self.name = name
         self.way = way
         self.queue = redis.asyncio.Redis(port=queue_port)
         kind: Any = redis.asyncio.RedisCluster if topology == "cluster" else redis.asyncio.Redis
         options: dict[str, Any] = {} if topology == "cluster" else {"retry_on_error": [ReadOnlyError]}
         client = kind(host="127.0.0.1", port=port, socket_timeout=1, **options)
-        self.notes = Notes(self.queue)
-        self.ordering = CausalOrdering(
-            GROUP, redis=client, policy=POLICY, on_dead_letter=self.bury, observer=self.notes
+        observer: Any = Notes(notes / f"{name}.notes")
+        self.ordering = ordering_class(mutant)(
+            GROUP, redis=client, policy=POLICY, on_dead_letter=self.bury, observer=observer
         )
 
     async def bury(self, letter: Any) -> None:
@@ -103,7 +108,6 @@ class Consumer:
 
     async def work(self, event: Any, depth: int = 0) -> None:
         """Do the event's work, and let it take effect."""
-        await self.notes.write()
         about = event.payload
         if about["how"] == "kills":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -187,12 +191,12 @@ class Consumer:
         began = clock()
         while is_to_go_on():
             await asyncio.sleep(0.1)
-            await self.notes.write()
             with suppress(*REFUSALS):
                 await self.ordering.redis.set(f"{{{GROUP}}}-watch", self.name, ex=60)
                 paused, began = clock() - began, clock()
                 if paused > POLICY.lease.total_seconds() / 2:
-                    await self.queue.sadd(STALLED, self.name)
+                    now = time.time()
+                    await self.queue.xadd(STALLED, {"by": self.name, "since": now - paused, "until": now})
 
     async def run(self) -> None:
         """Consume and sweep until SIGTERM, and then end in good order."""
@@ -212,4 +216,4 @@ class Consumer:
 
 
 if __name__ == "__main__":
-    asyncio.run(Consumer(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])).run())
+    asyncio.run(Consumer(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5]), Path(sys.argv[6]), *sys.argv[7:]).run())

@@ -14,7 +14,7 @@ from ordering.scripts import script
 from simulation import Laboratory, load
 from simulation.cli import main
 from simulation.engines import UnknownEngine, mutants, resolve
-from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant, equivalent, scripted, wrapped
+from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant, equivalent, orderings, scripted, wrapped
 from simulation.engines.mutants.planting import plant
 from simulation.engines.native import NativeEngine
 from simulation.invariants import INVARIANTS
@@ -179,8 +179,27 @@ def test_broken_script(store: str, nonsense: str, known: Any, request: pytest.Fi
         return
     trial = mutation_test.trial(broken)
     assert trial.convicted_by
-    assert trial.script_error.startswith("-ERR")
+    assert trial.broken.startswith("-ERR")
     assert not trial.ok
+
+
+class Slips(CausalOrdering[Any]):
+    """Calls a script with too few arguments."""
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> Any:
+        return await self._call("claim", str(event.id))
+
+
+def test_a_slip_of_its_own_proves_nothing(
+    mutation_test: MutationTest, known: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mutant whose code does not fit the engine is convicted by anything."""
+    monkeypatch.setattr(orderings, "Slips", Slips, raising=False)
+    convicted_by = tuple(INVARIANTS)
+    mutant = Mutant("slips", "nothing", "leader-follower.toml", convicted_by, ordering="Slips")
+    trial = mutation_test.trial(known(mutant))
+    assert trial.broken.startswith("TypeError: claim takes")
+    assert (trial.seed, trial.ok) == (1, False)
 
 
 # -- the command line -------------------------------------------------------------------------------------------

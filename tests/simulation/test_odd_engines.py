@@ -86,6 +86,7 @@ OWN_KEYS = (
     *("production/q5-pool-of-one-connection", "production/q8-not-a-number", "production/q8-odd-times"),
     *(
         "production/q17-not-an-event",
+        "production/q18-forgotten-scripts",
         "production/q7-blocked-while-granted",
         "production/q9-unreadable-for-half-the-fleet",
     ),

@@ -268,11 +268,16 @@ def story_of(kind: str, count: int) -> str:
         '{{"at":{3}0000001,"kind":"crashed","consumer":"c"}}',
         "cycle": '{{"at":{0},"kind":"published","event":"{0}","follows":"{2}"}}\n'
         '{{"at":{0},"kind":"delivered","event":"{0}","consumer":"c"}}',
+        "waits": '{{"at":{3}0000000,"kind":"published","event":"{0}"}}\n'
+        '{{"at":{3}0000000,"kind":"delivered","event":"{0}","consumer":"c"}}\n'
+        '{{"at":{3}0000000,"kind":"parked","event":"{0}","consumer":"c"}}\n'
+        '{{"at":{3}0000000,"kind":"crashed","consumer":"d"}}\n'
+        '{{"at":{3}9000000,"kind":"joined","consumer":"d"}}',
     }
     return "\n".join(lines[kind].format(i, i % 5, (i + 1) % count, i + 1) for i in range(count)) + "\n"
 
 
-@pytest.mark.parametrize("kind", ["overlap", "effects", "deaths", "cycle"])
+@pytest.mark.parametrize("kind", ["overlap", "effects", "deaths", "cycle", "waits"])
 def test_one_thing_very_often(kind: str, tmp_path: Path) -> None:
     """The judge looks a few times at what happens, and not once for each other time at which it happened."""
     files = [tmp_path / f"{count}.jsonl" for count in (500, 1000)]

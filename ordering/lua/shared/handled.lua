@@ -132,11 +132,12 @@ local function hand_over(answer, left, token, leader, lease)
   return {"next", left, answer[2], answer[3], answer[4], leader}
 end
 
+-- What was handed out under a token before, and whether that is over: it was given back or handled, or its lease has run out.
 local function handed_before(token)  -- rarely
   local record = token ~= "" and redis.call("GET", key("handed:" .. token))
   if not record then return nil end
   local answer = cjson.decode(record)
-  if holder(answer[3]) ~= token then return nil end  -- so late that the lease is over: a sweep finds the event
+  if holder(answer[3]) ~= token then return nil, true end
   answer[5] = redis.call("GET", key("event:" .. answer[3]))
   return answer[5] and answer or nil
 end

@@ -47,6 +47,7 @@ class Mutant:
     - `edits`: the changes of scripts.
     - `ordering`: the class of `orderings.py` in which it is planted, if it is no matter of scripts.
     - `host`: the engine that it differs from: the native one, or one that calls it in another way.
+    - `raises`: an error of its code that is the planted fault, such as `TypeError`: any other says that it is broken.
     - `equivalent`: the argument that no history can distinguish it from its host, if that is so.
     """
 
@@ -58,4 +59,5 @@ class Mutant:
     edits: tuple[Edit, ...] = ()
     ordering: str = ""
     host: str = "native"
+    raises: str = ""
     equivalent: str = ""

@@ -78,6 +78,13 @@ class BelievesTheFirstAnswer(CausalOrdering[Any]):
         return await self._ask_script(name, args, once)
 
 
+class RenewsNoQueue(CausalOrdering[Any]):
+    """Prolongs its leases alone."""
+
+    async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
+        await super()._renew(grants, ())
+
+
 class LooksOnceForSiblings(CausalOrdering[Any]):
     """Takes every queue to be empty."""
 
@@ -158,13 +165,29 @@ class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):
         return await super()._record(grants, ask, refusal, queues)
 
 
+class SendsDigestsAlone(CausalOrdering[Any]):
+    """Sends each script in full once, and then its digest alone."""
+
+    def __init__(self, scope: str, **options: Any) -> None:
+        super().__init__(scope, **options)
+        self._sent = set[str]()
+
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
+        verb, words = self.scripts(name), (1, self._key("waitlist"), *args)
+        if name not in self._sent:
+            self._sent.add(name)
+            return await self._ask("EVAL", verb.text, *words)
+        return await self._ask("EVALSHA", verb.digest, *words)
+
+
 class ClaimsThenCompletes(CausalOrdering[Any]):
     """Claims followers before their leader is marked."""
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Claim the followers, and only then mark their leader. Raises LeaseLost."""
         grant, claim = self._state.held.pop(id_of(event)), self._token()
-        ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
+        claimed = await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease), "")
+        ids = [text(i) for i in claimed]
         self._state.claims.update(dict.fromkeys(ids, claim))
         if words(await self._complete(grant))[0] == "lost":
             raise self.errors.lost(event)

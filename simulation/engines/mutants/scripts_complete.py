@@ -195,6 +195,34 @@ WAIT = (
 
 RENEW = (
     Mutant(
+        name="drain-outlives-its-lease",
+        planted="renew prolongs a drain, though the lease on the event that it has handed out is lost",
+        scenario="ladder/f22-renewed-too-late.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("renew", "mine and #ARGV or 0", "#ARGV"),),
+    ),
+    Mutant(
+        name="hands-out-again",
+        planted="a completion that is executed once more, late, hands out the next event to no consumer",
+        scenario="ladder/f25-completed-twice.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("complete", 'return "done " .. (waits and "1" or "0")', ""),),
+    ),
+    Mutant(
+        name="advances-again",
+        planted="a request for the next event that is executed once more, late, hands one out to no consumer",
+        scenario="ladder/f25-advanced-twice.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("advance", "if is_over then", "if false then"),),
+    ),
+    Mutant(
+        name="gives-back-what-others-drain",
+        planted="release gives a queue back, also if another consumer has taken it over since",
+        scenario="ladder/f24-released-too-late.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("release", "if is_drained_by(ARGV[i], ARGV[i + 1]) then", "if true then"),),
+    ),
+    Mutant(
         name="renew-nothing",
         planted="renew says that the lease was prolonged, and does not prolong it",
         scenario="ladder/n07-slow-handler.toml",

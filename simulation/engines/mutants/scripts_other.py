@@ -157,6 +157,14 @@ BATCHES = (
         host="native-batches",
     ),
     Mutant(
+        name="batch-drain-outlives-its-lease",
+        planted="the renewal of a batch prolongs the claim on the queue of an event whose lease is lost",
+        scenario="production/q7-batch-renews-too-late.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("renew_many", "if not lost[ARGV[i]] then", "if true then"),),
+        host="native-batches",
+    ),
+    Mutant(
         name="batch-renews-nothing",
         planted="the renewal of a batch says that the leases were prolonged, and does not prolong them",
         scenario="slow-batch.toml",

@@ -51,7 +51,7 @@ MUTANTS = (
     ),
     Mutant(
         name="believes-the-first-answer",
-        planted="a consumer whose lease is lost does not wait whether it was granted anew to itself",
+        planted="a consumer whose lease is lost does not wait whether it was granted again to itself",
         scenario="production/q7-told-lost-before-granted.toml",
         convicted_by=("handled-once",),
         ordering="BelievesTheFirstAnswer",
@@ -111,7 +111,7 @@ MUTANTS = (
         planted="a completion has two commands swapped: followers are claimed before their leader is marked",
         scenario="steps.toml",
         convicted_by=("prompt-release",),
-        seeds=40,
+        seeds=5,
         ordering="ClaimsThenCompletes",
         host="native-steps",
     ),
@@ -122,6 +122,14 @@ MUTANTS = (
         convicted_by=("sibling-order",),
         seeds=10,
         ordering="LooksOnceForSiblings",
+        host="native-batches",
+    ),
+    Mutant(
+        name="batch-loses-its-queue",
+        planted="a batch does not renew its claim on the queue that came with one of its events",
+        scenario="production/q7-batch-keeps-its-queue.toml",
+        convicted_by=("sibling-order",),
+        ordering="RenewsNoQueue",
         host="native-batches",
     ),
     Mutant(
@@ -189,6 +197,7 @@ MUTANTS = (
         scenario="production/q8-odd-times.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
         ordering="ComparesAsTheyCome",
+        raises="TypeError",
     ),
     Mutant(
         name="reads-no-numbers",
@@ -212,6 +221,13 @@ MUTANTS = (
         convicted_by=("prompt-release",),
         seeds=20,
         ordering="ReadsItAgainAtOnce",
+    ),
+    Mutant(
+        name="sends-digests-alone",
+        planted="a script is sent in full once, and by its digest from then on, also to a server that has forgotten it",
+        scenario="production/q18-forgotten-scripts.toml",
+        convicted_by=("nothing-lost", "handled-once", "no-stuck-worker", "prompt-release"),
+        ordering="SendsDigestsAlone",
     ),
     Mutant(
         name="asks-together-about-large-events",

@@ -20,6 +20,9 @@ from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration, Scheduler
 
+DEPENDENT = frozenset({"exhaustive", "guided"})
+"""Strategies that learn from one run for the next: their runs are no independent sample of anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Strategy:

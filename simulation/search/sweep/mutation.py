@@ -21,6 +21,8 @@ from simulation.world.run import Run
 
 _SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT|.*non local key|.*rehashing of the slot).*\bscript", re.IGNORECASE)
 """Replies to a script that is broken; a node says so, too, of one whose slot is moving."""
+_SLIPS = ("TypeError", "AttributeError", "NameError", "UnboundLocalError")
+"""The errors of code that does not fit the engine any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,14 @@ class Trial:
     """The invariants that it violated in that run, the earliest first."""
     host_violates: tuple[str, ...] = ()
     """Invariants that its host violates in the same scenario and seeds: with any, the trial proves nothing."""
-    script_error: str = ""
-    """The error reply of Redis to a broken script. Every invariant would convict it, so that proves nothing."""
+    broken: str = ""
+    """The error reply of Redis to a broken script, or an error of the mutant's own code, such as a call with too few
+    arguments. Every invariant would convict it, so that proves nothing."""
 
     @property
     def ok(self) -> bool:
         """Whether the trial ended as it must: a mutant is convicted, an equivalent one is not."""
-        return not (self.host_violates or self.script_error) and bool(self.mutant.equivalent) == (self.seed is None)
+        return not (self.host_violates or self.broken) and bool(self.mutant.equivalent) == (self.seed is None)
 
 
 class MutationTest:
@@ -66,10 +69,10 @@ class MutationTest:
             for seed in range(1, budget + 1):
                 host_violates = host_violates or self._known(mutant.scenario, mutant.host, seed)
                 run = self._laboratory.run(self._scenario(mutant.scenario), seed, MUTANT + mutant.name, trace=True)
-                found, error = _violated(run), error or _script_error(run)
+                found, error = _violated(run), error or _script_error(run) or _own_error(run, mutant)
                 if found if mutant.equivalent else set(found) & set(mutant.convicted_by):
                     return Trial(mutant, seed, seed, found, host_violates, error)
-        return Trial(mutant, budget, host_violates=host_violates, script_error=error)
+        return Trial(mutant, budget, host_violates=host_violates, broken=error)
 
     def _host_violates(self, name: str, engine: str, seed: int) -> tuple[str, ...]:
         return _violated(self._laboratory.run(self._scenario(name), seed, engine))
@@ -90,6 +93,10 @@ def _violated(run: Run) -> tuple[str, ...]:
 def _script_error(run: Run) -> str:
     replies = (str(entry.details["reply"]) for entry in run.history.entries if entry.kind == "reply")
     return next((reply.strip() for reply in replies if _SCRIPT_FAILED.match(reply)), "")
+
+
+def _own_error(run: Run, mutant: Mutant) -> str:
+    return next((str(error) for error in run.errors if error.type in _SLIPS and error.type != mutant.raises), "")
 
 
 @contextmanager

@@ -626,6 +626,43 @@ def test_broker_dead_letter_after_lost_answer(lost):
     assert accepted(history) if lost else rejected(history)
 
 
+@pytest.mark.parametrize(
+    ("because", "reported", "excused"),
+    [
+        ("CancelledError", "false", True),
+        ("HandlerFailed", "false", False),
+        ("CancelledError", "true", False),
+    ],
+)
+def test_broker_dead_letter_after_cancellation(because, reported, excused):
+    """A dead letter of the broker may stand beside the effect of an event whose consumer was cancelled."""
+    history = history_of(f"""
+        0s    delivered      a  @c1  attempt=1 delivery=1
+        1s    started        a  @c1
+        2s    ended          a  @c1  outcome=failed
+        2s    rejected       a  @c1  because={because} delivery=1
+        2s    dead-lettered  a  by=broker  told={reported}
+        60s   started        a  @c1  via=rescued
+        61s   ended          a  @c1  outcome=ok
+        """)
+    assert accepted(history) if excused else rejected(history)
+
+
+def test_rejects_rejected_after_cancellation():
+    """Rejects it if the event was offered once more after the cancellation, and rejected for another reason."""
+    assert rejected(
+        history_of("""
+        0s    delivered      a  @c1  attempt=1 delivery=1
+        1s    rejected       a  @c1  because=CancelledError delivery=1
+        3s    delivered      a  @c1  attempt=2 delivery=2
+        4s    rejected       a  @c1  because=HandlerFailed delivery=2
+        4s    dead-lettered  a  by=broker
+        60s   started        a  @c1  via=rescued
+        61s   ended          a  @c1  outcome=ok
+        """)
+    )
+
+
 ANSWER = "2500ms acknowledged a @c1 delivery=1"
 
 

@@ -199,6 +199,26 @@ def test_a_search_ends_when_it_is_saturated(capsys: pytest.CaptureFixture[str], 
     assert "distinct behaviours" in summary.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("strategy", ["guided", "exhaustive"])
+def test_dependent_runs_do_not_saturate(strategy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(PAIR), "--until-saturated", "--strategy", strategy]) == 4
+    assert "--until-saturated needs independent runs" in capsys.readouterr().err
+
+
+def test_saturation_forgets_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seeds that failed before are no sample: they do not go first until a search is saturated."""
+    monkeypatch.chdir(tmp_path)
+    words = ["run", str(PAIR), "--engine", "null", "--until-saturated", "0.3", "--out", str(tmp_path), "--json"]
+    said = []
+    for _ in range(2):
+        main(words)
+        said.append(json.loads(capsys.readouterr().out)["covered"])
+    assert said[0] == said[1]
+    assert (tmp_path / ".causim" / "failures.json").exists()
+
+
 def test_every_order_gives_no_estimate(capsys: pytest.CaptureFixture[str]) -> None:
     """Every order is no sample to estimate from."""
     main(["run", str(PAIR), "--strategy", "exhaustive", "--no-results", "--json"])

@@ -66,7 +66,7 @@ def lists_in_hand(reading: Reading, due_at: int, before: int) -> list[Span]:
 
 def takeovers(reading: Reading, begin_at: int, stop_at: int) -> int:
     since = begin_at - reading.terms.lease
-    gone = [e for _, e in reading.of("crashed", "stopped") if e.consumer and since <= e.at <= stop_at]
+    gone = [e for _, e in reading.of("crashed", "stopped") if e.consumer and since <= e.at < stop_at]
     silent = {s for c in reading.consumers for s in reading.lapses(c, since, stop_at) if s[0] >= since}
     lasts = reading.terms.lease + reading.terms.sweep_interval
     lost = union([(at, at + lasts) for at in [*(e.at for e in gone), *(a for a, _ in silent)]])
@@ -88,15 +88,11 @@ def served_below(reading: Reading, leader: str, before: int) -> list[Work]:
 
 
 def holds_up(reading: Reading, work: Work) -> list[Span]:
-    """When a handling holds up those behind it: while its holder shows signs of life, and for one lease of silence."""
+    """When a handling holds up those behind it: while its holder can keep its lease."""
     begin, end = span_of(reading, work)
-    silent = [(max(a, begin), min(b, end)) for a, b in reading.silences(work.consumer) if a < end and b > begin]
-    spans, left, at = [], reading.terms.lease, begin
-    for a, b in silent:
-        spans += [(at, a), (a, a + min(left, b - a))]
-        left -= min(left, b - a)
-        at = b
-    return [*spans, (at, end)]
+    silent = union([(max(a, begin), min(b, end)) for a, b in reading.lapses(work.consumer, begin, end)])
+    edges = [begin, *(edge for span in silent for edge in span), end]
+    return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
 
 
 def retries(reading: Reading, works: list[Work], begin_at: int, stop_at: int) -> int:
@@ -491,10 +487,14 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
         taken_unheard(reading, o) for o in reading.offers_of(event) if o.closed and o.closed < dead
     ):
         return True
+    reported = letter.details.get("told") is True  # type: ignore[attr-defined]
+    closed = max((o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead), default=0)
+    cancelled = reading.entries[closed].details.get("because") == "CancelledError"
+    if by == "broker" and not reported and cancelled:
+        return True
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
     asking = any(o.consumer == effect.consumer and o.index < end for o in open_then)
-    reported = letter.details.get("told") is True  # type: ignore[attr-defined]
     asking = asking and not (reported and effect.at > reading.at(dead) + reading.terms.lease)
     if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
         return True
@@ -637,7 +637,8 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         if dead and done.end < dead[0] and unknown:
             continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
-        if reading.store_lost(leader, done.end, last) or forgotten_by_now(reading, done, reading.at(known)):
+        since = done.start if unrecorded(reading, done, stop_of(reading, event)) else done.end
+        if reading.store_lost(leader, since, last) or forgotten_by_now(reading, done, reading.at(known)):
             continue
         if waited_too_long(reading, event, leader, max(done.end, known), []):
             yield event
