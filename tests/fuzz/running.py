@@ -103,7 +103,7 @@ def _too_long(how: str, worked: float, took: float) -> str:
 
 
 def _peak(*, reset: bool = True) -> int:
-    """Return the largest memory of this process in KiB; before that, on Linux, begin to measure it anew."""
+    """Return the largest memory of this process in KiB; before that, on Linux, forget earlier peaks."""
     if reset:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
