@@ -56,6 +56,18 @@ lease = "4s"
 lookback = "1m"
 """
 
+TWO_ENGINES = """
+name = "two-engines"
+engine = "native"
+[workload]
+events = [{ name = "a" }, { name = "b" }, { name = "c" }, { name = "d" }]
+[consumers]
+count = 2
+concurrency = 1
+handler_time = "1s"
+engines = { c2 = "tests.simulation.odd_engines:InOneLine" }
+"""
+
 OWN_KEYS = (
     *("late-leader", "leader-follower", "three-events", "duplicates", "reversed-chain", "stream"),
     *("ladder/n10-failure-deep-in-a-cascade", "ladder/n12-duplicate-of-a-claimed-follower"),
@@ -167,6 +179,13 @@ def test_own_keys_elsewhere(scenario: str, laboratory: Laboratory) -> None:
     violated = OTHERS["violated"].get(scenario, [])
     assert sorted({violation.invariant for violation in judgement.violations}) == violated, judgement.violations[:2]
     assert violated or judgement.verdict == "unknown"
+
+
+def test_engines_read_different_objects(laboratory: Laboratory) -> None:
+    """Consumers of two engines that read a message as different kinds of objects are given what was published."""
+    run = laboratory.run(loads(TWO_ENGINES))
+    assert {entry.consumer for entry in run.history if entry.kind == "started"} == {"c1", "c2"}
+    assert run.judgement.verdicts["payload-intact"].verdict == "holds"
 
 
 def test_sibling_order_can_be_waived(laboratory: Laboratory) -> None:
