@@ -99,7 +99,6 @@ OWN_KEYS = (
     *(
         "production/q17-not-an-event",
         "production/q18-forgotten-scripts",
-        "production/q7-blocked-while-granted",
         "production/q9-unreadable-for-half-the-fleet",
     ),
     *("production", "sweeps/consumers-and-waitlist", "sweeps/reordering-latency"),
