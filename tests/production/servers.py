@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,11 +26,22 @@ SLOTS = 16_384
 class Server:
     """One redis-server on a port of its own."""
 
-    def __init__(self, folder: str, *options: str) -> None:
+    def __init__(
+        self,
+        folder: str,
+        *options: str,
+        program: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        configuration: Path | None = None,
+    ) -> None:
+        """Start it; with a configuration it is a sentinel."""
         self.port = _free_port()
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options]
         self.process = subprocess.Popen(
-            [str(bundled_server()), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [str(program or bundled_server()), *_sentinel(configuration), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {})},
         )
 
     def answers(self) -> bool:
@@ -49,6 +62,10 @@ class Server:
         """End the server, also a frozen one."""
         self.process.kill()
         self.process.wait()
+
+
+def _sentinel(configuration: Path | None) -> list[str]:
+    return [] if configuration is None else [str(configuration), "--sentinel"]
 
 
 def _free_port() -> int:
