@@ -123,7 +123,7 @@ async def _begin(
 
     replies = await brought_to_its_end(ask, ordering._lease_s, give_back)
     grants: list[tuple[int, Grant]] = []
-    exhausted = []
+    exhausted = list[int]()
     for (i, one), reply in zip(chosen, replies, strict=True):
         answer, grant = ordering._answered(events[i], one, words(reply), sent)
         if grant is not None:
@@ -134,14 +134,14 @@ async def _begin(
             _keep_claim(ordering, one)
             continue
         if word == "exhausted":
-            exhausted.append(events[i])
-            word = "dead"
+            exhausted.append(i)
+            continue
         outcomes[i] = outcome_of(word)
         if word == "drain":
             drains.append((one.leader, rest[0]))
     try:
-        for event in exhausted:
-            await ordering._give_up_exhausted(event)
+        for i in exhausted:
+            outcomes[i] = "dead" if await ordering._give_up_exhausted(events[i]) else "held"
     except BaseException as error:
         async with bounded(error, ordering._lease_s):
             await _give_back(ordering, [grant for _, grant in grants])

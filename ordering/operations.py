@@ -156,10 +156,15 @@ class Operations:
         answer = words(await self._call("give_up", self._rules, *about))
         return answer[0] == "dead"
 
-    async def _give_up_exhausted(self, event: Any) -> None:
-        """Give an event up that was granted as often as it may be, and never given back: it kills its processes."""
-        if await self._give_up(event, "exhausted", report=True):
+    async def _give_up_exhausted(self, event: Any) -> bool:
+        """Give an event up that was granted as often as it may be, and never given back: it kills its processes.
+
+        Return False if that is not so any more: another consumer has it, or an operator has retried it.
+        """
+        given_up = await self._give_up(event, "exhausted", report=True)
+        if given_up:
             await self._report_dead_letter(id_of(event))
+        return given_up
 
     async def _report_dead_letter(self, identity: str) -> None:
         """Report a dead letter that this process has written. If Redis refuses, a sweep does it."""

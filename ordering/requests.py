@@ -169,8 +169,7 @@ class Requests(Operations, Generic[E]):
             raise
         answer, grant = self._answered(event, asked, reply, sent)
         if answer.startswith("exhausted"):
-            await self._give_up_exhausted(event)
-            answer = "dead"
+            answer = "dead" if await self._give_up_exhausted(event) else "held"
         if grant is not None and self._now() >= grant.proven_until - self._lease_s / RENEWALS:
             return await self._proven(grant)
         return answer, grant

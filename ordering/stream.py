@@ -219,7 +219,8 @@ class _Stream(Drain):
         while self._outcomes:
             event, outcome = self._outcomes[0]
             if self._exhausted and (identity := _identity_of(event)) in self._exhausted:
-                await self._ordering._give_up_exhausted(event)
+                if not await self._ordering._give_up_exhausted(event):
+                    outcome = "held"
                 self._exhausted.discard(identity)
             self._outcomes.pop(0)
             await self._report(event, outcome)

@@ -22,6 +22,7 @@ from simulation.cli.output import STYLES
 from simulation.cli.terminal import Terminal
 from simulation.cli.trust import check_trust
 from simulation.engines import UnknownEngine
+from simulation.scenario.errors import BadScenario
 from simulation.search.parallel.seeds import Plan, search
 from simulation.search.summary import Tally
 from simulation.world.world import EngineFailed
@@ -99,7 +100,7 @@ def _run(scenario: Scenario, engine: str, given: CompareOptions) -> tuple[Row, b
     try:
         for summary in search(plan, range(first, first + given.seeds), given.jobs, apart=True):
             tally.add(summary)
-    except (UnknownEngine, EngineFailed) as error:
+    except (BadScenario, UnknownEngine, EngineFailed) as error:
         failure = str(error)
     except KeyboardInterrupt:
         interrupted = True

@@ -12,7 +12,7 @@ import tomli_w
 from causim.written_files import write_whole, written_whole
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
-from simulation.cli.errors import message_of
+from simulation.cli.errors import message_of, naming
 from simulation.cli.files import one_scenario
 from simulation.cli.given import CrashesOptions
 from simulation.cli.jobs import replay_file
@@ -58,7 +58,7 @@ def execute(given: CrashesOptions) -> int:
     resolve(engine)
     duration = _duration(given)
     seed = scenario.seed if given.seed is None else given.seed
-    with Laboratory(given.store, given.redis_server) as laboratory:
+    with naming(given.path), Laboratory(given.store, given.redis_server) as laboratory:
         sweep = find_points(laboratory, scenario, seed, engine, given.fault, duration=duration)
         _begin(sweep)
         found = _try_all(sweep, given, laboratory)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from simulation.cli import BadUsage
 from simulation.engines import UnknownEngine
@@ -13,6 +16,17 @@ from simulation.search.parallel.runner_process import ClusterUnavailable
 from simulation.stores.protocol import StoreUnavailable
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Have a mistake in a scenario that only its run has shown begin with the name of its file."""
+    try:
+        yield
+    except (BadScenario, UnknownEngine) as error:
+        if str(file) in str(error):
+            raise
+        raise type(error)(f"{file}: {error}") from None
 
 
 def is_bad_input(error: Exception) -> bool:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from simulation.cli import EXIT_CODES, UNKNOWN
+from simulation.cli.errors import naming
 from simulation.cli.given import ReplayOptions
 from simulation.cli.narration import print_run
 from simulation.cli.result_files import run_file
@@ -19,7 +20,7 @@ def execute(given: ReplayOptions) -> int:
     file = run_file(given.file)
     replay = load_replay(file)
     check_trust(replay.scenario, file, given.engines, trusted=given.trust)
-    with Laboratory(given.store, given.redis_server) as laboratory:
+    with naming(file), Laboratory(given.store, given.redis_server) as laboratory:
         run = replay.perform(laboratory, given.engine or "", trace=True)
         same_engine = given.engine in (None, replay.scenario.engine)
         reproduced = not replay.digest or run.digest == replay.digest

@@ -19,7 +19,7 @@ from reports.text.run_text import story
 from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
-from simulation.cli.errors import message_of
+from simulation.cli.errors import message_of, naming
 from simulation.cli.files import scenario_files
 from simulation.cli.given import RunOptions
 from simulation.cli.jobs import Job, Outcome, drawn, replay
@@ -90,7 +90,8 @@ def _jobs(given: RunOptions) -> list[Job]:
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
-        check_expected(scenario)
+        with naming(path):
+            check_expected(scenario)
         check_trust(scenario, path, given.engines, trusted=given.trust)
         engine = given.engine or scenario.engine
         resolve(engine)
@@ -109,7 +110,7 @@ def _run(job: Job, given: RunOptions, laboratory: Laboratory, output: Output, dr
     try:
         # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
         found = _summaries(outcome, given, laboratory)
-        with output.progress(outcome, laboratory) as advance, closing(found) as summaries:
+        with naming(job.path), output.progress(outcome, laboratory) as advance, closing(found) as summaries:
             for summary in summaries:
                 outcome.tally.add(summary)
                 advance()

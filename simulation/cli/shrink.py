@@ -14,6 +14,7 @@ import tomli_w
 from causim.shipped import word_for
 from causim.written_files import write_whole
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.errors import naming
 from simulation.cli.given import ShrinkOptions
 from simulation.cli.jobs import engine_words, trust_words
 from simulation.cli.narration import print_run
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def execute(given: ShrinkOptions) -> int:
     """Shrink the run, write it to a file and print its story. Raises BadUsage."""
     start, out = replay_of_result(given), given.out or _place(given.result)
-    with Laboratory(given.store, given.redis_server) as laboratory:
+    with naming(given.result), Laboratory(given.store, given.redis_server) as laboratory:
         title = f"{start.scenario.name} · shrink"
         with counting(title, None, "runs", quiet=given.quiet or not sys.stdout.isatty()) as count:
             shrinker = _shrinker(laboratory, start, given, lambda: count(shrinker.made, ""))

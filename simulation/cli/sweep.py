@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from causim.written_files import written_whole
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.errors import naming
 from simulation.cli.files import one_scenario
 from simulation.cli.given import SweepOptions
 from simulation.cli.text import write_lines, write_note
@@ -53,10 +54,11 @@ def execute(given: SweepOptions) -> int:
     interrupted = False
     left = [place for place in range(len(grid)) if place not in done]
     try:
-        for place, found in _measured(grid, left, engine, seeds, given):
-            ledger.put(names[place], found)
-            done[place] = found
-            _say(found, place, grid, given, resumed=False)
+        with naming(given.path):
+            for place, found in _measured(grid, left, engine, seeds, given):
+                ledger.put(names[place], found)
+                done[place] = found
+                _say(found, place, grid, given, resumed=False)
     except KeyboardInterrupt:
         interrupted = True
     rows = [done[place] for place in sorted(done)]

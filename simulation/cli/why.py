@@ -12,6 +12,7 @@ from causim.written_files import write_whole
 from reports.run import Likelihood, LikelihoodPlace
 from reports.text.sentences import sentence
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.errors import naming
 from simulation.cli.given import WhyOptions
 from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def execute(given: WhyOptions) -> int:
     """Run on from place after place, and print where the violation became certain. Raises BadUsage."""
     interrupted = False
-    with Laboratory(given.store, given.redis_server) as laboratory:
+    with naming(given.result), Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
         why = Why(
             laboratory,

@@ -18,28 +18,32 @@ from ordering import (
 from ordering.scripts import names as script_names
 from ordering.sending import joined_requests
 from simulation.engines import EngineContext, Outcome
+from simulation.scenario.errors import BadScenario
 
 if TYPE_CHECKING:
     from simulation.scenario.model import PolicyTable
 
 
 def policy_of(table: PolicyTable) -> Policy:
-    """Return a scenario's policy as the engine has it. Raises ValueError if it cannot work."""
+    """Return a scenario's policy as the engine has it. Raises BadScenario if it cannot work."""
     # A world knows no operator: a dead letter lasts as long as the longest time of the scenario's policy.
     dead_retention = table.retention if table.dead_retention is None else table.dead_retention
-    return Policy(
-        lookback=timedelta(microseconds=table.lookback),
-        retention=timedelta(microseconds=table.retention),
-        memory=timedelta(microseconds=table.memory),
-        lease=timedelta(microseconds=table.lease),
-        retry_delay=timedelta(microseconds=table.retry_delay),
-        max_attempts=table.max_attempts,
-        redelivery=None if table.redelivery is None else timedelta(microseconds=table.redelivery),
-        dead_retention=timedelta(microseconds=dead_retention),
-        max_depth=table.max_depth,
-        batch=table.batch,
-        age_by=table.age_by,
-    )
+    try:
+        return Policy(
+            lookback=timedelta(microseconds=table.lookback),
+            retention=timedelta(microseconds=table.retention),
+            memory=timedelta(microseconds=table.memory),
+            lease=timedelta(microseconds=table.lease),
+            retry_delay=timedelta(microseconds=table.retry_delay),
+            max_attempts=table.max_attempts,
+            redelivery=None if table.redelivery is None else timedelta(microseconds=table.redelivery),
+            dead_retention=timedelta(microseconds=dead_retention),
+            max_depth=table.max_depth,
+            batch=table.batch,
+            age_by=table.age_by,
+        )
+    except ValueError as error:
+        raise BadScenario(f"table [policy]: {error}") from None
 
 
 class _Reader:

@@ -77,13 +77,16 @@ class FileEntries:
         return chain.from_iterable(map(_parsed, self._chunks()))
 
     def some(self, chosen: Sequence[int]) -> Iterator[tuple[int, Entry]]:
-        """Yield the entries for which the sequence says so, with their indices, if all `records` are entries."""
-        build, parse, index = Entry.from_record, orjson.loads, 0
+        """Yield the entries for which the sequence says so, with their indices, once all have been read."""
+        if sum(map(_count, self._chunks())) != len(chosen):  # some lines are blank
+            yield from compress(enumerate(self), chosen)
+            return
+        build, index = Entry.from_record, 0
         for chunk in self._chunks():
             after = index + _count(chunk)
             if any(wanted := chosen[index:after]):
                 for place, line in compress(enumerate(chunk.split(b"\n"), index), wanted):
-                    yield place, build(parse(line))
+                    yield place, build(_record(line))
             index = after
 
     def _chunks(self) -> Iterator[bytes]:
@@ -251,6 +254,13 @@ def _parsed(chunk: bytes) -> list[Any]:
     if len(parsed) != lines:
         raise ValueError("not one value a line")
     return parsed
+
+
+def _record(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return parse_leniently(line)
 
 
 def _count(chunk: bytes) -> int:

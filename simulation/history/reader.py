@@ -40,7 +40,7 @@ class Reader:
             try:
                 if record.__class__ is not dict:
                     raise ValueError('each line must be a JSON object, such as {"at": 0, "kind": "published"}')
-                if before < 0 and "causim-history" in record:
+                if number == 1 and "causim-history" in record:
                     self.header = Header.from_record(record)
                     continue
                 entry = build(record)
@@ -48,7 +48,7 @@ class Reader:
                 if at < before:
                     raise ValueError(f"time runs backwards: {at} after {before}")
             except (ValueError, TypeError) as error:
-                late = record.__class__ is dict and "causim-history" in record and before >= 0
+                late = record.__class__ is dict and "causim-history" in record and number > 1
                 because = "the header must be the first line" if late else error
                 raise MalformedHistory(f"{self._path}:{number}: {because}") from None
             before = at

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from simulation.scenario.errors import BadScenario
 from simulation.scenario.topology import Address, TopologyTable
 from simulation.stores.cluster import open_cluster
-from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.stores.protocol import Store
 from simulation.world.servers import ClusterServer, Server, WatchedServer
+
+_NO_STEPS = "table [topology]: the order of steps cannot be chosen in a cluster; use drawn delays (no --strategy)"
 
 
 class Topology:
@@ -75,10 +78,10 @@ class Topology:
 
 
 def open_topology(table: TopologyTable, store: Store, *, stepped: bool = False) -> Topology:
-    """Return the servers of a scenario on a store, or on a cluster beside it. Raises StoreUnavailable."""
+    """Return the servers of a scenario on a store, or on a cluster beside it. Raises BadScenario, StoreUnavailable."""
     if table.kind == "cluster":
         if stepped:
-            raise StoreUnavailable("the order of steps cannot be chosen in a cluster; use drawn delays (no --strategy)")
+            raise BadScenario(_NO_STEPS)
         cluster = open_cluster(store, table.server_addresses)
         nodes = [ClusterServer(at, node) for at, node in zip(table.server_addresses, cluster.nodes, strict=True)]
         return Topology(table, cluster, nodes)

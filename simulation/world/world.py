@@ -29,6 +29,7 @@ from simulation.kernel.prints import run_prints
 from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Reseed, Streams
 from simulation.kernel.watchdog import NeverReturns, watchdog
+from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
 from simulation.scenario.workload import UNREADABLE, Publication
@@ -199,6 +200,8 @@ class World:
         if self._refusal is not None:
             raise self._refusal
         check_store_was_used(self.consumers.values(), self.ledger, self.network, self.errors)
+        if isinstance(self._failure, BadScenario):  # what the scenario asks for is nothing that the engine can do
+            raise self._failure
         if self._failure is not None:
             raise EngineFailed(f"{type(self._failure).__name__}: {self._failure}") from self._failure
         assert made is not None

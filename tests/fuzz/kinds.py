@@ -24,7 +24,9 @@ from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import Failures
 from simulation.search.replay import load_replay
 from tests.fuzz.columns import parquet_file
+from tests.fuzz.entries import mutated_entries
 from tests.fuzz.mutation import mutated_bytes, mutated_record
+from tests.fuzz.valid import mutated_scenario
 
 Read = Callable[[], object]
 Make = Callable[[Path, Random], Read]
@@ -39,11 +41,15 @@ class Kind:
     make: Make
 
 
-SCENARIOS = sorted([*Path("scenarios").glob("*.toml"), *Path("scenarios/ladder").glob("*.toml")])
-HISTORIES = sorted(Path("docs/reference/invariants").glob("*.jsonl"))
-SMALL = [path.read_text() for path in sorted(Path("docs/reference/faults").glob("*.toml"))]
+ROOT = Path().resolve()
+"""Files are read in a folder of their own."""
+SCENARIOS = sorted([*ROOT.glob("scenarios/*.toml"), *ROOT.glob("scenarios/ladder/*.toml")])
+HISTORIES = sorted(ROOT.glob("docs/reference/invariants/*.jsonl"))
+SMALL = [path.read_text() for path in sorted(ROOT.glob("docs/reference/faults/*.toml"))]
 """Scenarios of a few events, one for each kind of fault."""
-EVENTS = Path("scenarios/data/prefect-etl-events.jsonl")
+EVENTS = ROOT / "scenarios/data/prefect-etl-events.jsonl"
+VALID = 0.75
+"""Share of the files that are run whose changes keep most of them valid; the others have one odd value or more."""
 
 
 def _toml(record: Any) -> bytes:
@@ -77,25 +83,60 @@ def _replay(folder: Path, rng: Random) -> Read:
     return partial(load_replay, file)
 
 
+def _changed(record: dict[str, Any], rng: Random) -> dict[str, Any]:
+    """Return a scenario with changes of which most are right, and now and then one that is not."""
+    changed = mutated_scenario(record, rng)
+    return changed if rng.random() < VALID else mutated_record(changed, rng)
+
+
 def _run(folder: Path, rng: Random) -> Read:
     """A scenario that is run, if it can be: a small one, so that its run is short."""
     file = folder / "scenario.toml"
-    file.write_bytes(_toml(mutated_record(tomllib.loads(rng.choice(SMALL)), rng)))
-    return partial(main, ["run", str(file), "--out", str(folder / "out"), *rng.choice([["--no-results"], ["--json"]])])
+    file.write_bytes(_toml(_changed(tomllib.loads(rng.choice(SMALL)), rng)))
+    name, out = str(file), ["--out", str(folder / "out")]
+    match rng.randrange(16):
+        case 0:
+            return partial(main, ["compare", name, "--engine", "native", "--engine", "null", "--seeds", "1"])
+        case 1:
+            return partial(main, ["sweep", name, "--vary", "broker.duplicate=0,0.5", "--seeds", "1", *out])
+        case 2:
+            return partial(main, ["why", name, "--samples", "2", "--max-runs", "3"])
+        case 3:
+            return partial(main, ["shrink", name, "--max-runs", "3", "--out", str(folder / "shrunk.toml")])
+        case 4:
+            return partial(main, ["validate", name])
+        case 5:
+            strategy = rng.choice(["surw", "pct", "random-walk", "guided", "exhaustive"])
+            return partial(main, ["run", name, *out, "--strategy", strategy, "--max-runs", "3", "--no-results"])
+        case 6:
+            return partial(main, ["run", name, *out, "--seeds", "3", "--junit", str(folder / "junit.xml")])
+        case 7 | 8:
+            return partial(main, ["run", name, *out, "--engine", rng.choice(ENGINES), "--no-results"])
+        case 9 if rng.random() < 0.2:  # a report takes as long as twenty runs
+            return partial(main, ["run", name, *out])
+        case _:
+            return partial(main, ["run", name, *out, *rng.choice([["--no-results"], ["--no-results", "--json"]])])
+
+
+ENGINES = ("null", "native-steps", "native-waiting", "native-batches", "native-stream", "native-partitions", "prefect")
 
 
 def _rerun(folder: Path, rng: Random) -> Read:
     """A replay that is replayed, if it can be."""
-    record = {**tomllib.loads(rng.choice(SMALL)), "seed": rng.randrange(9), "engine": "native"}
+    record = {**_changed(tomllib.loads(rng.choice(SMALL)), rng), "seed": rng.randrange(9), "engine": "native"}
     choices = {str(rng.randrange(60)): rng.randrange(4) for _ in range(rng.randrange(4))}
-    record["replay"] = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": choices, "faults": 0}
+    table = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": choices}
+    table |= {"faults": rng.randrange(3), "early": rng.randrange(3), "kinds": rng.sample(["crash", "reply-lost"], 1)}
+    record["replay"] = table if rng.random() < VALID else mutated_record(table, rng)
     file = folder / "replay.toml"
-    file.write_bytes(_toml(mutated_record(record, rng)))
+    file.write_bytes(_toml(record))
     return partial(main, ["replay", str(file)])
 
 
 def _lines(source: Path, rng: Random, most: int = 40) -> bytes:
     lines = source.read_bytes().splitlines()[:most]
+    if rng.random() < 0.5:
+        return mutated_entries(lines, rng)
     if rng.random() < 0.4:
         return mutated_bytes(b"\n".join(lines) + b"\n", rng)
     for _ in range(rng.randint(1, 3)):
@@ -105,9 +146,21 @@ def _lines(source: Path, rng: Random, most: int = 40) -> bytes:
 
 
 def _history(folder: Path, rng: Random) -> Read:
+    """A history, short or of a run, and a command that reads it."""
     file = folder / "history.jsonl"
-    file.write_bytes(_lines(rng.choice(HISTORIES), rng))
-    return partial(main, ["check", str(file), *rng.choice([[], ["--json"]])])
+    if rng.random() < 0.3:
+        (folder / "real.jsonl").write_bytes(_kept_run()["history.jsonl"])
+        file.write_bytes(_lines(folder / "real.jsonl", rng, 200))
+    else:
+        file.write_bytes(_lines(rng.choice(HISTORIES), rng))
+    match rng.randrange(8):
+        case 0:
+            form = rng.choice(["perfetto", "shiviz", "otlp-json", "csv"])
+            return partial(main, ["export", str(file), "--format", form, "--out", str(folder / "exported")])
+        case 1:
+            return partial(main, ["diff", *rng.sample([str(file), str(rng.choice(HISTORIES))], 2)])
+        case _:
+            return partial(main, ["check", str(file), *rng.choice([[], ["--json"]])])
 
 
 @cache
@@ -178,6 +231,8 @@ def _spoil(folder: Path, rng: Random) -> None:
             file.write_bytes(b"")
         case _ if name.endswith(".jsonl"):
             file.write_bytes(_lines(file, rng))
+        case _ if name.endswith(".toml") and rng.random() < 0.5:
+            file.write_bytes(_toml(mutated_scenario(tomllib.loads(data.decode()), rng)))
         case _ if name.endswith(".toml"):
             file.write_bytes(_mutated_toml(file, rng))
         case _ if rng.random() < 0.3:

@@ -48,6 +48,18 @@ async def test_deadly_delivery_is_given_up(fleet: Fleet) -> None:
     assert handler.handled == [2]
 
 
+async def test_retried_event_is_not_given_up_by_a_late_request(fleet: Fleet) -> None:
+    """Two consumers find that an event is exhausted; the second gives it up when an operator has retried it."""
+    poison, handler = event(1), Recorder(fleet.engine())
+    for _ in range(Policy().max_attempts):
+        await die_in(fleet.engine(), poison)
+    with pytest.raises(EventGivenUp):
+        await handler(poison)
+    assert await handler.engine.retry(poison)
+    assert not await fleet.engine()._give_up_exhausted(poison)
+    assert await sweep(handler) == [1]
+
+
 async def test_deadly_parked_event_is_given_up(fleet: Fleet) -> None:
     """A parked event that kills its processes is given up and its siblings go on."""
     handler = Recorder(fleet.engine())

@@ -37,7 +37,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "complete_many": (*RULES, LEADER, "holder", digest_of(LEADER)),
     "discard": (DEAD, 1000, 1000, digest_of(DEAD)),
     "fail": (*RULES, LEADER, "holder", "failed", 0, "error"),
-    "give_up": (*RULES, FRESH, "", "5", "reason", "", "{}", 1),
+    "give_up": (*RULES, FRESH, "", "5", "reason", "", "{}", 0),
     "letters": (0, -1),
     "look": ("queue", LEADER, FRESH),
     "mark": (FIRST, 1000, 1000, digest_of(FIRST)),

@@ -18,6 +18,7 @@ from simulation.history.history import History
 from simulation.history.history_file import STRIDE, GrowingFile
 from simulation.history.untrusted import MalformedHistory
 from simulation.invariants import judge
+from simulation.search.summary import event_totals
 from simulation.strategies import histories
 
 SCENARIOS = Path("scenarios")
@@ -143,3 +144,28 @@ def test_long_run_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert max(max(v["witness"]) for v in json.loads((folder / "verdict.json").read_text())["violations"]) > 12
     assert len(pd.read_parquet(folder / "events.parquet")) == len({entry.event for entry in history if entry.event})
     assert f"only the first 12 of its {len(history)} entries" in (folder / "report.html").read_text()
+
+
+ODD_LINES = ["\n", "   \n", '{"at":20000,"kind":"swept","consumer":"c","found":NaN}\n\n']
+"""Lines that a reader of JSON skips, or only Python reads."""
+
+
+@pytest.mark.parametrize("odd", ODD_LINES)
+def test_odd_lines_in_slices(odd: str, tmp_path: Path) -> None:
+    """Blank lines, and values that only Python takes for JSON, do not shift the entries that are chosen."""
+    lines = Path("docs/reference/invariants/causal-order.accepted.jsonl").read_text().splitlines(keepends=True)
+    file = tmp_path / "history.jsonl"
+    file.write_text("".join([lines[0], odd if odd.isspace() else "", *lines[1:], odd]))
+    history = History.open(file)
+    assert event_totals(history) == event_totals(History(history.header, list(history)))
+    chosen = bytes(entry.kind == "ended" for entry in history)
+    assert [entry.kind for _, entry in history.some(chosen)] == ["ended"] * 2
+
+
+@pytest.mark.parametrize("first", ["\n", '{"causim-history":1}\n'])
+def test_header_below_the_first_line(first: str, tmp_path: Path) -> None:
+    """A header that would be ignored is refused: the history is not judged on other terms than its own."""
+    file = tmp_path / "history.jsonl"
+    file.write_text(first + '{"causim-history":1,"allowed_loss":["flush"]}\n{"at":0,"kind":"joined","consumer":"c"}\n')
+    with pytest.raises(MalformedHistory, match=r"history\.jsonl:2: the header must be the first line"):
+        list(History.open(file))

@@ -353,6 +353,35 @@ def test_a_bad_scenario_is_refused_with_its_key(
     assert because in said or because == "TOML"
 
 
+SHORT = '\n[policy]\nredelivery = "1us"\n'
+CLUSTER = '\n[topology]\nkind = "cluster"\n'
+RENAMED = '\n[expect]\nnative-ish = "holds"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "words", "because"),
+    [
+        (SHORT, ["run", "--no-results"], "policy.redelivery must be at least a millisecond"),
+        (SHORT, ["replay"], "table [policy]"),
+        (SHORT, ["crashes"], "table [policy]"),
+        (SHORT, ["shrink"], "table [policy]"),
+        (SHORT, ["sweep", "--vary", "broker.drop=0"], "table [policy]"),
+        (CLUSTER, ["run", "--no-results", "--strategy", "pct"], "table [topology]"),
+        (RENAMED, ["run", "--no-results"], "expect.native-ish"),
+    ],
+)
+def test_what_an_engine_cannot_do(
+    table: str, words: list[str], because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake that only a run shows is refused with the name of the file."""
+    file = tmp_path / "bad.toml"
+    file.write_text(SCENARIO + table)
+    out = ["--out", str(tmp_path / "out")] if words[0] in ("run", "sweep", "crashes") else []
+    said = refused([words[0], str(file), *words[1:], *out], capsys)
+    assert f"causim: error: {file}: " in said
+    assert because in said
+
+
 def test_imports_need_trust(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
