@@ -24,7 +24,7 @@ from tests.fuzz.kinds import KINDS
 CODES = (0, 1, 3, 4, 5)
 """The documented exit codes that a bad file may have: it may be good, or ask for what cannot be simulated."""
 
-INTERRUPTED, PATIENCE = 2, 30.0
+INTERRUPTED, INTERRUPT_AFTER_SECONDS = 2, 30.0
 """A run that takes longer than this, in seconds, gets what Ctrl-C sends: its file is right, and asks for much."""
 
 RUN = ("run", "rerun")
@@ -63,7 +63,7 @@ def ending(kind: str, seed: int) -> Ending:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(errors),
             contextlib.chdir(folder),
-            _interrupted(PATIENCE),
+            _interrupted(INTERRUPT_AFTER_SECONDS),
         ):
             how, said = _outcome(read, name)
         if kind in RUN and not _is_refused(folder):
@@ -98,7 +98,11 @@ def _is_refused(folder: Path) -> bool:
 
 def _too_long(how: str, worked: float, took: float) -> str:
     """Say that a reading took too long. A run that was interrupted has ended as it should, once it was asked to."""
-    longest, hangs = (2 * PATIENCE, 4 * PATIENCE) if how.startswith(f"exit {INTERRUPTED}") else (LONGEST, HANGS)
+    longest, hangs = (
+        (2 * INTERRUPT_AFTER_SECONDS, 4 * INTERRUPT_AFTER_SECONDS)
+        if how.startswith(f"exit {INTERRUPTED}")
+        else (LONGEST, HANGS)
+    )
     return f"it took {worked:.1f} s of work, {took:.1f} s in all" if worked > longest or took > hangs else ""
 
 
