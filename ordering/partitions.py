@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha1
 from typing import Any, Final, TypeVar
@@ -24,7 +24,7 @@ from ordering.describing import describe
 from ordering.letters import DeadLetter
 from ordering.operations import Stats
 from ordering.requests import Handler, Outcome
-from ordering.shielding import bounded
+from ordering.shielding import REFUSALS, bounded
 from ordering.stream import READ_AHEAD, ReadAhead, Report
 from ordering.terms import leader_of, order_of
 
@@ -154,11 +154,14 @@ class PartitionedOrdering:
         return sorted(lost, key=order_of)
 
     async def _report_misplaced(self, partition: CausalOrdering[Any], lost: Sequence[Any]) -> None:
+        try:
+            apart = await self._handled_apart(partition, dict.fromkeys(filter(None, map(leader_of, lost))))
+        except REFUSALS as refusal:  # the events are claimed for the caller, and do not wait for a report
+            logger.warning("Whether the rule of scope %r puts events apart is not known: %s", self.scope, refusal)
+            return
         for event in lost:
             leader = leader_of(event)
-            if not leader or await partition.event_has_been_seen(leader):
-                continue
-            if await self.event_has_been_seen(leader):
+            if leader in apart:
                 logger.error(
                     "Event %s of scope %r has waited for %s, which was handled in another partition: "
                     "the rule that divides events puts an event and the one that it follows apart",
@@ -167,6 +170,17 @@ class PartitionedOrdering:
                     leader,
                     extra={"event_id": str(event.id), "follows": leader, "scope": self.scope},
                 )
+
+    async def _handled_apart(self, partition: CausalOrdering[Any], leaders: Collection[str]) -> set[str]:
+        """Return those of the leaders that were handled in other partitions than this one, in two round trips."""
+        if not leaders:
+            return set()
+        here = await partition._look("seen", *leaders)
+        left = [leader for leader, seen in zip(leaders, here, strict=True) if not seen]
+        if not left:
+            return set()
+        found = await _all(p._look("seen", *left) for p in self.partitions)
+        return {leader for answers in found for leader, seen in zip(left, answers, strict=True) if seen}
 
     # -- for operators ---------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ async def test_deadly_delivery_is_given_up(fleet: Fleet) -> None:
     assert handler.handled == [2]
 
 
-async def test_late_request_gives_no_retried_event_up(fleet: Fleet) -> None:
+async def test_retried_event_is_kept(fleet: Fleet) -> None:
     """Two consumers find that an event is exhausted; the second gives it up when an operator has retried it."""
     poison, handler = event(1), Recorder(fleet.engine())
     for _ in range(Policy().max_attempts):

@@ -81,7 +81,7 @@ async def test_the_exceptions_are_prefects(engine: Any) -> None:
             await enter(event(4))
 
 
-def test_further_exceptions_are_acknowledged() -> None:
+def test_further_exceptions_as_prefects() -> None:
     from ordering import prefect
 
     assert issubclass(prefect.EventAlreadySeen, prefect.EventArrivedEarly)

@@ -166,6 +166,23 @@ async def test_a_rule_that_divides_a_chain_is_reported(connect: Any, caplog: pyt
     assert f"has waited for {event(1).id}, which was handled in another partition" in caplog.text
 
 
+async def test_sweep_outlives_its_report(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What a sweep has claimed is returned, also if Redis then refuses to say whether the rule divides chains."""
+    policy = Policy(lookback=timedelta(milliseconds=1), retention=timedelta(minutes=1))
+    ordering = PartitionedOrdering("test", partitions=2, redis=connect(), policy=policy)
+    follower = of("b", 2, 1)
+    assert await handled(ordering, [follower]) == []
+    await asyncio.sleep(0.01)
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise redis.ConnectionError("Redis is gone")
+
+    for partition in ordering.partitions:
+        partition._look = refuse  # type: ignore[method-assign]
+    assert await ordering.get_lost_followers() == [follower]
+    assert "Whether the rule of scope 'test' puts events apart is not known: Redis is gone" in caplog.text
+
+
 async def test_partition_out_of_reach(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A partition out of reach keeps no other from its sweep."""
 
