@@ -146,8 +146,10 @@ class ReadAhead:
                 self.items.append(_Item(event, _identity_of(event)))
                 if len(self.items) >= self._limit:
                     return
-        except Exception as error:  # raised in its turn: an event may be waiting to be completed
+        except BaseException as error:  # raised in its turn: an event may be waiting to be completed
             self._error = error
+            if not isinstance(error, Exception):  # the process is to stop: nothing more is begun
+                self.items.clear()
         self._ended = True
 
     async def wait(self) -> bool:

@@ -277,6 +277,24 @@ async def test_read_before_the_break_is_done(fleet: Fleet, asynchronous: bool) -
     assert await handler.engine.handle_batch(handler, independent(3)) == ["seen"] * 3
 
 
+@pytest.mark.parametrize("read_ahead", [1, 2])
+@pytest.mark.parametrize("error", [asyncio.CancelledError, type("Stop", (BaseException,), {})])
+async def test_source_that_stops_the_process(fleet: Fleet, error: type[BaseException], read_ahead: int) -> None:
+    """What was handled is recorded if a plain iterator raises what stops a process; what was only read is not begun."""
+
+    def breaking() -> Iterable[Any]:
+        yield from independent(4)
+        raise error
+
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    with pytest.raises(error):
+        await handler.engine.handle_stream(handler, breaking(), outcomes, read_ahead=read_ahead)
+    assert outcomes.reported == [(n, "handled") for n in handler.handled]
+    assert handler.handled
+    done = len(handler.handled)
+    assert await handler.engine.handle_batch(handler, independent(4)) == ["seen"] * done + ["handled"] * (4 - done)
+
+
 async def test_cancelled_inside(fleet: Fleet) -> None:
     """A stream that is cancelled inside has not ended."""
 
