@@ -22,7 +22,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def naming(file: Path) -> Iterator[None]:
     """Have a mistake in a scenario that only its run has shown begin with the name of its file.
 
-    Raises BadScenario, UnknownEngine.
+    Raises BadScenario and UnknownEngine again, with that name.
     """
     try:
         yield
