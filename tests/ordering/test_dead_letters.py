@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -234,6 +235,17 @@ async def test_partitions(fleet: Fleet) -> None:
     assert await ordering.discard(str(event(2).id))
     assert not await ordering.discard(str(event(2).id))
     assert [number(one) for one in await ordering.get_lost_followers()] == [1]
+
+
+async def test_letters_of_partitions_are_in_the_order_of_time(fleet: Fleet) -> None:
+    """Pages of the letters of all partitions begin with the oldest, whatever its id."""
+    ordering = PartitionedOrdering("parts", partitions=4, by=lambda one: str(one.id), redis=fleet.engine().redis)
+    numbers = [5, 1, 4, 2, 6, 3]
+    for n in numbers:
+        assert await ordering.give_up(event(n))
+        await asyncio.sleep(0.002)  # by Redis's clock, in milliseconds
+    pages = [await ordering.dead_letters(limit=4, first=first) for first in (0, 4)]
+    assert [letter.id for page in pages for letter in page] == [str(event(n).id) for n in numbers]
 
 
 # -- what is said, and what is not ------------------------------------------------------------------------------

@@ -167,6 +167,17 @@ async def test_a_rule_that_divides_a_chain_is_reported(connect: Any, caplog: pyt
     assert f"has waited for {event(1).id}, which was handled in another partition" in caplog.text
 
 
+async def test_a_follower_beside_its_leader_is_not_reported(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A follower that is tried again is no sign of a rule that divides chains."""
+    ordering = PartitionedOrdering("test", partitions=2, redis=connect(), by=lambda e: "one")
+    assert await handled(ordering, [event(1)])
+    assert await ordering.give_up(event(2, 1))
+    assert await ordering.retry(event(2, 1))
+    [again] = await ordering.get_lost_followers()
+    assert again.id == event(2).id
+    assert "another partition" not in caplog.text
+
+
 async def test_sweep_outlives_its_report(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
     """What a sweep has claimed is returned, also if Redis then refuses to say whether the rule divides chains."""
     policy = Policy(lookback=timedelta(milliseconds=1), retention=timedelta(minutes=1))
