@@ -39,9 +39,10 @@ async def handled(ordering: Any, arrivals: list[ReceivedEvent]) -> list[Received
     return done
 
 
-def test_there_must_be_a_partition() -> None:
-    with pytest.raises(ValueError, match="partitions must be at least 1, not 0"):
-        PartitionedOrdering("test", partitions=0, redis=None)
+@pytest.mark.parametrize("number", [0, 16_385])
+def test_there_must_be_a_partition(number: int) -> None:
+    with pytest.raises(ValueError, match=f"partitions must be at least 1 and at most 16384, not {number}"):
+        PartitionedOrdering("test", partitions=number, redis=None)
 
 
 async def test_resources_are_spread(connect: Any) -> None:
