@@ -19,7 +19,7 @@ from redis.asyncio.cluster import RedisCluster
 
 from ordering.causal import CausalOrdering
 from ordering.letters import DeadLetter
-from ordering.partitions import PartitionedOrdering
+from ordering.partitions import MAX_PARTITIONS, PartitionedOrdering
 from ordering.policy import Policy
 from ordering.shielding import REFUSALS
 
@@ -77,7 +77,7 @@ def _add(commands: Any, name: str, run: Callable[..., Any], what: str) -> argpar
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--cluster", action="store_true", help="the URL names a node of a Redis Cluster")
     whose = parser.add_mutually_exclusive_group()
-    whose.add_argument("--partitions", type=_positive, metavar="N", help="the scope is divided into N partitions")
+    whose.add_argument("--partitions", type=_partitions, metavar="N", help="the scope is divided into N partitions")
     whose.add_argument("--prefect", action="store_true", help="the scope is one of ordering.prefect, as triggers")
     times = "a time of your consumers' policy, if it is not the default: " + ", ".join(_TIMES)
     parser.add_argument(
@@ -95,6 +95,12 @@ def _natural(text: str, least: int = 0) -> int:
 
 def _positive(text: str) -> int:
     return _natural(text, 1)
+
+
+def _partitions(text: str) -> int:
+    if (number := _positive(text)) > MAX_PARTITIONS:
+        raise argparse.ArgumentTypeError(f"must be at most {MAX_PARTITIONS}, the slots of a cluster, not {text!r}")
+    return number
 
 
 def _named(what: str) -> Callable[[str], str]:

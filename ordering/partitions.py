@@ -31,6 +31,8 @@ from ordering.terms import leader_of, order_of
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 _ENDED: Final = object()
+MAX_PARTITIONS = 16_384
+"""The slots of a cluster: more partitions share them, and cost each sweep a request."""
 
 
 def by_resource(event: Any) -> str:
@@ -62,8 +64,8 @@ class PartitionedOrdering:
     """The class of each partition."""
 
     def __init__(self, scope: str, *, partitions: int, by: Callable[[Any], str] = by_resource, **options: Any) -> None:
-        if partitions < 1:
-            raise ValueError(f"partitions must be at least 1, not {partitions}")
+        if not 1 <= partitions <= MAX_PARTITIONS:
+            raise ValueError(f"partitions must be at least 1 and at most {MAX_PARTITIONS}, not {partitions}")
         self.scope = scope
         self.partitions = [self.ordering(f"{scope}:{i}", **options) for i in range(partitions)]
         self._by = by

@@ -22,6 +22,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.handled_alone import asked_of, outcome_of, refused
 from ordering.leases import Grant, is_own_failure
@@ -109,8 +110,10 @@ class ReadAhead:
             self._iterator = iter(events)
 
     async def _read(self, events: AsyncIterable[Any]) -> None:
+        iterator: Any = None
         try:
-            async for event in events:
+            iterator = aiter(events)
+            async for event in iterator:
                 if self._closed:  # the stream has swallowed the cancellation
                     break
                 self.items.append(_Item(event, _identity_of(event)))
@@ -124,6 +127,8 @@ class ReadAhead:
         except Exception as error:
             self._error = error
         finally:
+            if self._closed:
+                await _end(iterator)
             self._ended = True
             self._changed.set()
 
@@ -141,8 +146,10 @@ class ReadAhead:
                 self.items.append(_Item(event, _identity_of(event)))
                 if len(self.items) >= self._limit:
                     return
-        except Exception as error:  # raised in its turn: an event may be waiting to be completed
+        except BaseException as error:  # raised in its turn: an event may be waiting to be completed
             self._error = error
+            if not isinstance(error, Exception):  # the process is to stop: nothing more is begun
+                self.items.clear()
         self._ended = True
 
     async def wait(self) -> bool:
@@ -171,6 +178,16 @@ class ReadAhead:
         _, pending = await asyncio.wait([self._task], timeout=timeout_s)
         if pending:
             logger.warning("A stream was cancelled, and has not ended within %s s; it is left alone", timeout_s)
+
+
+async def _end(iterator: Any) -> None:
+    """Have a stream that waits for its reader do what it does at its end: the reader is cancelled, not it."""
+    aclose = getattr(iterator, "aclose", None)
+    try:
+        if aclose is not None:
+            await aclose()
+    except Exception as error:
+        logger.warning("A stream has failed at its end: %s", describe(error))
 
 
 class _Stream(Drain):

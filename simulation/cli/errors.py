@@ -20,7 +20,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """Have a mistake in a scenario that only its run has shown begin with the name of its file."""
+    """Have a mistake in a scenario that only its run has shown begin with the name of its file.
+
+    Raises BadScenario and UnknownEngine again, with that name.
+    """
     try:
         yield
     except (BadScenario, UnknownEngine) as error:

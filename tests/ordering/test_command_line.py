@@ -124,6 +124,8 @@ def test_no_password_is_printed(url: str, capsys: Any) -> None:
         (["dead", "show", "redis://x", "s", ""], "must not be empty"),
         (["dead", "list", "redis://x", "s", "--limit", "0"], "at least 1, not '0'"),
         (["dead", "list", "redis://x", "s", "--first", "one"], "at least 0, not 'one'"),
+        (["stats", "redis://x", "s", "--partitions", "0"], "at least 1, not '0'"),
+        (["stats", "redis://x", "s", "--partitions", "100000000"], "at most 16384"),
     ],
 )
 def test_a_command_that_cannot_be_read(command: list[str], complaint: str, capsys: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -155,6 +156,16 @@ async def test_a_dead_event_can_be_discarded(fleet: Fleet) -> None:
     assert await handler.engine.event_has_been_seen(event(2))
 
 
+async def test_a_discarded_event_is_remembered(fleet: Fleet) -> None:
+    """A follower that comes after the retention of a discarded leader does not wait either."""
+    handler = Recorder(fleet.engine(ONCE))
+    await fail_at_last(handler)
+    assert await handler.engine.discard(event(2).id)
+    await handler.engine.redis.delete(handler.engine._key(f"seen:{event(2).id}"))  # as after the retention
+    await handler(event(3, 2))
+    assert handler.handled == [1, 3]
+
+
 async def test_leader_given_up_by_the_queue(fleet: Fleet) -> None:
     """The queue gives a leader up and its followers go on at once."""
     handler = Recorder(fleet.engine())
@@ -234,6 +245,17 @@ async def test_partitions(fleet: Fleet) -> None:
     assert await ordering.discard(str(event(2).id))
     assert not await ordering.discard(str(event(2).id))
     assert [number(one) for one in await ordering.get_lost_followers()] == [1]
+
+
+async def test_letters_of_partitions_by_time(fleet: Fleet) -> None:
+    """Pages of the letters of all partitions begin with the oldest, whatever its id."""
+    ordering = PartitionedOrdering("parts", partitions=4, by=lambda one: str(one.id), redis=fleet.engine().redis)
+    numbers = [5, 1, 4, 2, 6, 3]
+    for n in numbers:
+        assert await ordering.give_up(event(n))
+        await asyncio.sleep(0.002)  # by Redis's clock, in milliseconds
+    pages = [await ordering.dead_letters(limit=4, first=first) for first in (0, 4)]
+    assert [letter.id for page in pages for letter in page] == [str(event(n).id) for n in numbers]
 
 
 # -- what is said, and what is not ------------------------------------------------------------------------------

@@ -39,9 +39,10 @@ async def handled(ordering: Any, arrivals: list[ReceivedEvent]) -> list[Received
     return done
 
 
-def test_there_must_be_a_partition() -> None:
-    with pytest.raises(ValueError, match="partitions must be at least 1, not 0"):
-        PartitionedOrdering("test", partitions=0, redis=None)
+@pytest.mark.parametrize("number", [0, 16_385])
+def test_there_must_be_a_partition(number: int) -> None:
+    with pytest.raises(ValueError, match=f"partitions must be at least 1 and at most 16384, not {number}"):
+        PartitionedOrdering("test", partitions=number, redis=None)
 
 
 async def test_resources_are_spread(connect: Any) -> None:
@@ -164,6 +165,17 @@ async def test_a_rule_that_divides_a_chain_is_reported(connect: Any, caplog: pyt
         [lost] = await ordering.get_lost_followers()
     assert lost.id == event(number).id
     assert f"has waited for {event(1).id}, which was handled in another partition" in caplog.text
+
+
+async def test_a_follower_beside_its_leader_is_not_reported(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A follower that is tried again is no sign of a rule that divides chains."""
+    ordering = PartitionedOrdering("test", partitions=2, redis=connect(), by=lambda e: "one")
+    assert await handled(ordering, [event(1)])
+    assert await ordering.give_up(event(2, 1))
+    assert await ordering.retry(event(2, 1))
+    [again] = await ordering.get_lost_followers()
+    assert again.id == event(2).id
+    assert "another partition" not in caplog.text
 
 
 async def test_sweep_outlives_its_report(connect: Any, caplog: pytest.LogCaptureFixture) -> None:

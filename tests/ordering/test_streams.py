@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -79,6 +80,17 @@ async def test_an_event_takes_one_round_trip(fleet: Fleet) -> None:
     await handler.engine.handle_stream(handler, reverse, Outcomes())
     assert len(calls) <= 110
     assert len(handler.handled) == 201
+
+
+async def test_events_that_are_not_granted_share_round_trips(fleet: Fleet) -> None:
+    """Of a stream of duplicates, each script is asked about twice as many as the one before."""
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    events = independent(100)
+    await handler.engine.handle_stream(handler, events, Outcomes())
+    calls = count_calls(handler.engine)
+    await handler.engine.handle_stream(handler, events, outcomes)
+    assert {outcome for _, outcome in outcomes.reported} == {"seen"}
+    assert len(calls) <= 12
 
 
 async def test_reversed_stream(fleet: Fleet) -> None:
@@ -265,6 +277,24 @@ async def test_read_before_the_break_is_done(fleet: Fleet, asynchronous: bool) -
     assert await handler.engine.handle_batch(handler, independent(3)) == ["seen"] * 3
 
 
+@pytest.mark.parametrize("read_ahead", [1, 2])
+@pytest.mark.parametrize("error", [asyncio.CancelledError, type("Stop", (BaseException,), {})])
+async def test_source_that_stops_the_process(fleet: Fleet, error: type[BaseException], read_ahead: int) -> None:
+    """What was handled is recorded if a plain iterator raises what stops a process; what was only read is not begun."""
+
+    def breaking() -> Iterable[Any]:
+        yield from independent(4)
+        raise error
+
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    with pytest.raises(error):
+        await handler.engine.handle_stream(handler, breaking(), outcomes, read_ahead=read_ahead)
+    assert outcomes.reported == [(n, "handled") for n in handler.handled]
+    assert handler.handled
+    done = len(handler.handled)
+    assert await handler.engine.handle_batch(handler, independent(4)) == ["seen"] * done + ["handled"] * (4 - done)
+
+
 async def test_cancelled_inside(fleet: Fleet) -> None:
     """A stream that is cancelled inside has not ended."""
 
@@ -336,3 +366,29 @@ async def test_source_that_ignores_cancellation(fleet: Fleet, yields: bool, part
         await engine.handle_stream(handler, deaf(), broken)
     released.set()
     assert handler.handled == [1]
+
+
+@pytest.mark.parametrize("read_ahead", [1, 64], ids=["paused", "reading"])
+@pytest.mark.parametrize("partitioned", [False, True])
+async def test_a_source_is_at_its_end_when_the_stream_is(fleet: Fleet, partitioned: bool, read_ahead: int) -> None:
+    """If `report` raises, the source's own cleaning up is done before that is raised."""
+    closed: list[int] = []
+
+    async def source() -> AsyncIterator[Any]:
+        try:
+            for n in itertools.count(1):
+                yield event(n)
+                await asyncio.sleep(0.001)
+        finally:
+            await asyncio.sleep(0.01)
+            closed.append(1)
+
+    async def report(one: Any, outcome: str) -> None:
+        raise ConnectionError("the queue is gone")
+
+    engine: Any = fleet.engine()
+    if partitioned:
+        engine = PartitionedOrdering("parts", partitions=2, by=lambda one: str(one.id), redis=engine.redis)
+    with pytest.raises(ConnectionError, match="the queue is gone"):
+        await engine.handle_stream(Recorder(fleet.engine(), reentrant=False), source(), report, read_ahead=read_ahead)
+    assert closed == [1]
