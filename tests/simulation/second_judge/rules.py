@@ -483,14 +483,12 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     copies = any(e.event == event and i > known for i, e in reading.of("duplicated"))
     if by == "broker" and (copies or any(w.open_at(dead) for w in reading.works_of(event))):
         return True
-    if by == "broker" and any(
-        taken_unheard(reading, o) for o in reading.offers_of(event) if o.closed and o.closed < dead
-    ):
+    if by == "broker" and any(taken_unheard(reading, o, dead) for o in reading.offers_of(event) if o.index < dead):
         return True
     reported = letter.details.get("told") is True  # type: ignore[attr-defined]
     closed = max((o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead), default=0)
     cancelled = reading.entries[closed].details.get("because") == "CancelledError"
-    if by == "broker" and not reported and cancelled:
+    if by == "broker" and not reported and (cancelled or gone_with_it(reading, event, dead)):
         return True
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
@@ -511,9 +509,16 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     return end < dead and unrecorded(reading, effect, dead)
 
 
-def taken_unheard(reading: Reading, offer: Offer) -> bool:
-    assert offer.closed is not None
-    return any(a <= reading.at(offer.closed) and offer.at <= b for a, b in reading.silences(offer.consumer))
+def taken_unheard(reading: Reading, offer: Offer, dead: int) -> bool:
+    had_until = reading.at(dead if offer.closed is None else min(offer.closed, dead))
+    return any(a <= had_until and offer.at <= b for a, b in reading.silences(offer.consumer))
+
+
+def gone_with_it(reading: Reading, event: str, dead: int) -> bool:
+    """Whether a consumer went away with the event, and all to whom it was offered after that could not read it."""
+    offers = [o for o in reading.offers_of(event) if o.index < dead]
+    gone = [o.closed for o in offers if o.closed and o.closed < dead and o.how in ("crashed", "stopped")]
+    return bool(gone) and all(not_read(reading, o) for o in offers if o.index > max(gone))
 
 
 def nothing_lost(reading: Reading) -> Iterator[str]:
