@@ -156,6 +156,16 @@ async def test_a_dead_event_can_be_discarded(fleet: Fleet) -> None:
     assert await handler.engine.event_has_been_seen(event(2))
 
 
+async def test_a_discarded_event_is_remembered(fleet: Fleet) -> None:
+    """A follower that comes after the retention of a discarded leader does not wait either."""
+    handler = Recorder(fleet.engine(ONCE))
+    await fail_at_last(handler)
+    assert await handler.engine.discard(event(2).id)
+    await handler.engine.redis.delete(handler.engine._key(f"seen:{event(2).id}"))  # as after the retention
+    await handler(event(3, 2))
+    assert handler.handled == [1, 3]
+
+
 async def test_leader_given_up_by_the_queue(fleet: Fleet) -> None:
     """The queue gives a leader up and its followers go on at once."""
     handler = Recorder(fleet.engine())
@@ -237,7 +247,7 @@ async def test_partitions(fleet: Fleet) -> None:
     assert [number(one) for one in await ordering.get_lost_followers()] == [1]
 
 
-async def test_letters_of_partitions_are_in_the_order_of_time(fleet: Fleet) -> None:
+async def test_letters_of_partitions_by_time(fleet: Fleet) -> None:
     """Pages of the letters of all partitions begin with the oldest, whatever its id."""
     ordering = PartitionedOrdering("parts", partitions=4, by=lambda one: str(one.id), redis=fleet.engine().redis)
     numbers = [5, 1, 4, 2, 6, 3]

@@ -54,6 +54,17 @@ async def test_followers_are_lost_by_when_they_were_received(engine: Any) -> Non
     assert await engine.get_lost_followers() == [late, later]
 
 
+async def test_a_sweep_returns_whole_chains(engine: Any) -> None:
+    """A follower of a missing leader comes together with what waits for it."""
+    chain = [event(2, follows=1), event(3, follows=2), event(4, follows=3)]
+    for minute, one in enumerate(chain):
+        one.received -= timedelta(minutes=16)
+        one.occurred += timedelta(minutes=minute)
+    for one in reversed(chain):
+        await engine.record_follower(one)
+    assert await engine.get_lost_followers() == chain
+
+
 async def test_an_old_event_is_not_held_back(engine: Any) -> None:
     old = event(2, follows=1)
     old.received -= timedelta(minutes=16)

@@ -286,3 +286,23 @@ async def test_who_waits_takes_a_quarter_of_the_pool(socket: str) -> None:
             assert [task.done() for task in tasks].count(False) == 2
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert sum(isinstance(answer, EventArrivedEarly) for answer in answers) >= 3
+
+
+async def test_a_mark_ends_the_wait(socket: str) -> None:
+    """Who waits for a leader hears at once that it was recorded as handled, by whichever consumer."""
+    patient = Policy(lease=timedelta(hours=1), lookback=timedelta(hours=1), retention=timedelta(hours=1))
+    async with (
+        redis.asyncio.Redis(unix_socket_path=socket) as theirs,
+        redis.asyncio.Redis(unix_socket_path=socket) as ours,
+    ):
+        await theirs.flushall()
+        leading = CausalOrdering("mark", redis=theirs, policy=patient)
+        await leading.record_event_as_processing(event(1))
+        waits = asyncio.create_task(CausalOrdering("mark", redis=ours, policy=patient).wait_for_leader(event(2, 1)))
+        channel = leading._key(f"ended:{event(1).id}")
+        async with asyncio.timeout(20):
+            while not dict(await theirs.pubsub_numsub(channel))[channel.encode()]:  # noqa: ASYNC110  # it is Redis's
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)  # it asks once more; if it does so only later, this test shows less
+            await leading.record_event_as_seen(event(1))
+            await waits
