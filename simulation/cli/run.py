@@ -89,8 +89,8 @@ def _jobs(given: RunOptions) -> list[Job]:
     for path in scenario_files(given.paths):
         replay = load_replay(path)
         scenario = replay.scenario
-        check(scenario)
         with naming(path):
+            check(scenario)
             check_expected(scenario)
         check_trust(scenario, path, given.engines, trusted=given.trust)
         engine = given.engine or scenario.engine

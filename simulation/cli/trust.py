@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from simulation.cli import BadUsage
+from simulation.cli.errors import naming
 from simulation.cli.text import visible
 from simulation.engines import UnknownEngine, resolve
 from simulation.scenario.model import Scenario
@@ -28,8 +29,9 @@ def check_trust(scenario: Scenario, file: Path, named: Sequence[str], *, trusted
     """
     if trusted:
         return
-    for world in worlds(scenario):
-        _check_world(world, file, named)
+    with naming(file):
+        for world in worlds(scenario):
+            _check_world(world, file, named)
 
 
 def _check_world(scenario: Scenario, file: Path, named: Sequence[str]) -> None:

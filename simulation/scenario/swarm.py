@@ -34,6 +34,11 @@ from simulation.scenario.renamed import first_path
 CHANCE = 0.5
 """Probability of a fault whose `chance` is not given."""
 
+MAX_CHECKED = 100_000
+"""Options, times what is listed beside them: each option is read with the whole scenario, and all take some seconds."""
+_EMPTY_SIZE = 50
+"""The size of a scenario that lists nothing: it takes as long to read as so many events."""
+
 _TOPOLOGY = "topology.kind"
 _LEFT_OUT = ("swarm", "expect")
 
@@ -73,6 +78,7 @@ def worlds(scenario: Scenario) -> Iterator[Scenario]:
     yield scenario
     if scenario.swarm is None:
         return
+    _check_size(scenario, scenario.swarm)
     first = {path: options[0] for path, options in scenario.swarm.choose.items()}
     for path, options in scenario.swarm.choose.items():
         for option in options:
@@ -83,6 +89,18 @@ def worlds(scenario: Scenario) -> Iterator[Scenario]:
             source = f"{scenario.name}: table [swarm.faults[{number}]]"
             chosen = {**first, **_topology_for(fault, scenario.swarm, source)}
             yield _world(scenario, chosen, [fault], source).scenario
+
+
+def _check_size(scenario: Scenario, swarm: SwarmTable) -> None:
+    """Refuse a swarm whose options take minutes to check. Raises BadScenario."""
+    lists = [*swarm.choose.values(), *(value for table in swarm.faults for value in table.values())]
+    options = sum(len(value) for value in lists if isinstance(value, list | tuple)) + len(swarm.faults)
+    listed = len(scenario.faults) + len(getattr(scenario.workload, "events", ()))
+    if options * (_EMPTY_SIZE + listed) > MAX_CHECKED:
+        raise BadScenario(
+            f"{scenario.name}: table [swarm]: {options:,} options are too many for a scenario that lists {listed:,}"
+            f" events and faults; at most {MAX_CHECKED // (_EMPTY_SIZE + listed):,} are checked"
+        )
 
 
 def _topology_for(fault: Mapping[str, Any], swarm: SwarmTable, source: str) -> dict[str, Any]:

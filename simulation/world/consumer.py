@@ -37,7 +37,7 @@ class Consumer:
         self.process = Process(name)
         self.process.alive = False
         self._world = world
-        self.kind, self._decode = world.engine, world.decode
+        self.kind, self._decode = world.engine, world.fingerprints.decode
         self._engine: Any = None
         self._handler = Handler(world, name)
         self._stopping = self._again = False

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 from simulation.world.ports import World
@@ -51,17 +50,6 @@ class _Handling:
     outcome: str = "failed"
     write: str = ""
     """Whether the target of the handler's writes has accepted its fencing token; empty if it has none."""
-
-
-def fingerprint(event: Any) -> str:
-    """Return a short digest of everything that an event says."""
-    dump = getattr(event, "model_dump_json", None)
-    return digest(dump().encode() if dump else repr(event).encode())
-
-
-def digest(data: bytes) -> str:
-    """Return a short digest of bytes."""
-    return blake2b(data, digest_size=8).hexdigest()
 
 
 class Handler:
@@ -129,7 +117,7 @@ class Handler:
         details: dict[str, Any] = {
             "handling": f"{self._consumer}/{handling.number}",
             "via": self._via(name),
-            "fingerprint": fingerprint(event),
+            "fingerprint": self._world.fingerprints.given(event),
         }
         if fence is not None:
             details["fence"] = fence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from simulation.engines import Engine
 from simulation.history.history import History
@@ -12,6 +12,7 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker
 from simulation.world.error_log import ErrorLog
+from simulation.world.fingerprints import Fingerprints
 from simulation.world.ledger import Ledger
 from simulation.world.network import Network
 
@@ -47,7 +48,7 @@ class World(Protocol):
     scenario: Scenario
     scope: str
     engine: type[Engine]
-    decode: Callable[[bytes], Any]
+    fingerprints: Fingerprints
     ledger: Ledger
     errors: ErrorLog
     handler_hook: HandlerHook | None

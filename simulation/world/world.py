@@ -40,7 +40,7 @@ from simulation.world.census import lasting_keys
 from simulation.world.consumer import Consumer
 from simulation.world.error_log import ErrorLog, RaisedError
 from simulation.world.exploration import ChosenCrashes, SteppedHistory, load_scripts, precedence_of
-from simulation.world.handler import digest, fingerprint
+from simulation.world.fingerprints import Fingerprints, other_decoders
 from simulation.world.injection import Injector
 from simulation.world.interrupts import deferred_sigint, surroundings
 from simulation.world.ledger import Ledger
@@ -98,7 +98,7 @@ class World:
         topology = open_topology(scenario.topology, store, stepped=exploration is not None)
         self.store = store = topology.store
         self.engine: type[Engine] = resolve(engine)
-        self.decode = decoder(self.engine)
+        self.fingerprints = Fingerprints(decoder(self.engine), other_decoders(scenario, engine))
         self.streams = Streams(seed, tracked=reseed is not None)
         self._reseed = reseed
         self.loop = SimulatedLoop()
@@ -279,10 +279,7 @@ class World:
 
     def fingerprint(self, publication: Publication) -> str:
         """Return a short digest of the event's content, as a consumer reads it."""
-        try:
-            return fingerprint(self.decode(publication.body))
-        except ValueError:
-            return digest(publication.body)
+        return self.fingerprints.published(publication.body)
 
     # -- the end ---------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from simulation.engines import Engine, EngineContext, decoder, resolve
 from simulation.history.entries import Header, Terms
 from simulation.scenario.distributions import Constant
 from simulation.scenario.workload import Plan, Publication, publications
-from simulation.world.handler import fingerprint
+from simulation.world.fingerprints import fingerprint
 
 _delivered: ContextVar[str] = ContextVar("_delivered", default="")
 """The event whose delivery this task works on; empty in a sweep."""

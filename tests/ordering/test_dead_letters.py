@@ -247,7 +247,7 @@ async def test_partitions(fleet: Fleet) -> None:
     assert [number(one) for one in await ordering.get_lost_followers()] == [1]
 
 
-async def test_letters_of_partitions_are_in_the_order_of_time(fleet: Fleet) -> None:
+async def test_letters_of_partitions_by_time(fleet: Fleet) -> None:
     """Pages of the letters of all partitions begin with the oldest, whatever its id."""
     ordering = PartitionedOrdering("parts", partitions=4, by=lambda one: str(one.id), redis=fleet.engine().redis)
     numbers = [5, 1, 4, 2, 6, 3]

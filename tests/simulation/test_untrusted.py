@@ -368,6 +368,8 @@ RENAMED = '\n[expect]\nnative-ish = "holds"\n'
         (SHORT, ["sweep", "--vary", "broker.drop=0"], "table [policy]"),
         (CLUSTER, ["run", "--no-results", "--strategy", "pct"], "table [topology]"),
         (RENAMED, ["run", "--no-results"], "expect.native-ish"),
+        ('\n[swarm.choose]\n"consumers.count" = [2026-01-01]\n', ["run", "--no-results"], "table [swarm.choose]"),
+        (f'\n[swarm.choose]\n"consumers.count" = [{"1, " * 3000}1]\n', ["crashes"], "3,001 options are too many"),
     ],
 )
 def test_what_an_engine_cannot_do(
