@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from simulation.cli import HOLDS, USAGE, BadUsage
 from simulation.cli.given import ImportOptions
-from simulation.cli.text import write_lines, write_note
+from simulation.cli.text import visible, write_lines, write_note
 from simulation.kernel.durations import format_duration
 from simulation.scenario.import_log import parse_map, read_log, write_scenario
 from simulation.scenario.log_rows import BadLog
@@ -21,6 +22,8 @@ def execute(given: ImportOptions) -> int:
     except BadLog as error:
         raise BadUsage(str(error)) from None
     name = given.name or given.log.stem
+    if name in (".", "..") or Path(name).name != name or not name.isprintable():
+        raise BadUsage(f"--name {visible(repr(name))}: must be the name of a file in {given.out}, and no path")
     file = given.out / f"{name}.toml"
     if found.rejected:
         _complain(found.rejected, len(found.events))

@@ -22,6 +22,9 @@ _MANY_PARTS = re.compile(r"""(?<![\w."'-])(?:["'\w-]++[ \t]*+\.[ \t]*+){100}""")
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but for those of line breaks and tabs, and halves of characters."""
+_BREAKING = re.compile(rf"{_CONTROL.pattern}|[\r\n]")
+"""The same, and line breaks: a CI takes a line that begins with `::` for its own."""
+_ORDER = re.compile(r"^\s*(::|##)", re.MULTILINE)
 
 
 def load(path: str | Path) -> Scenario:
@@ -80,6 +83,8 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
         raise BadScenario(f"{source}: holds a number of thousands of digits; write a smaller one") from None
     except RecursionError:
         raise BadScenario(f"{source}: is nested too deep; a scenario has tables in tables, and no more") from None
+    if isinstance(said := record.get("description"), str) and _ORDER.search(said):
+        raise BadScenario(f"{source}: key 'description' holds a line that a CI would obey; begin it without :: and ##")
     if where := _unprintable(record):
         raise BadScenario(f"{source}: {where}; what a scenario says is printed, so it must be text that can be")
     return record
@@ -95,6 +100,6 @@ def _unprintable(record: dict[str, Any]) -> str:
             todo += [(f"{where}.{ascii(key)[1:-1]}", inner) for key, inner in value.items()]
         elif isinstance(value, list):
             todo += [(f"{where}[{place}]", inner) for place, inner in enumerate(value)]
-        elif isinstance(value, str) and (found := _CONTROL.search(value)):
+        elif isinstance(value, str) and (found := (_CONTROL if where == ".description" else _BREAKING).search(value)):
             return f"'{where[1:][:80]}' holds a control character ({found[0]!a})"
     return ""

@@ -24,6 +24,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from causim.counts import LAST_SEED
 from simulation.history.entries import WIRE, Entry
 from simulation.history.history import History
 from simulation.scenario.errors import BadScenario
@@ -169,8 +170,10 @@ def _checked(table: object, scenario: Scenario, where: str) -> Replay:
     early, faults, scouted = table.get("early", 0), table.get("faults", 0), table.get("scouted")
     if not (_is_place(early) and _is_place(faults)):
         raise BadReplay(f"{where}: table [replay]: 'early' and 'faults' must be whole numbers from 0 on")
-    if scouted is not None and not _is_place(scouted):
-        raise BadReplay(f"{where}: table [replay], key 'scouted': must be a seed, not {scouted!r}")
+    if scouted is not None and not (_is_place(scouted) and scouted <= LAST_SEED):
+        raise BadReplay(
+            f"{where}: table [replay], key 'scouted': must be a seed, from 0 to {LAST_SEED}, not {scouted!r}"
+        )
     kinds = table.get("kinds", Bounds().kinds)
     if not isinstance(kinds, (list, tuple)) or not all(kind in Bounds().kinds for kind in kinds):
         raise BadReplay(f"{where}: table [replay], key 'kinds': must be a list of {', '.join(Bounds().kinds)}")

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow
@@ -382,6 +383,37 @@ def test_what_an_engine_cannot_do(
     said = refused([words[0], str(file), *words[1:], *out], capsys)
     assert f"causim: error: {file}: " in said
     assert because in said
+
+
+def test_name_of_an_import_is_no_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is imported stays in the folder that was named."""
+    log = tmp_path / "log.csv"
+    log.write_text("id,follows,occurred\na,,2026-01-01T00:00:00Z\n")
+    words = ["import", str(log), "--out", str(tmp_path / "a" / "out"), "--name"]
+    for name in ("../evil", str(tmp_path / "evil"), "..", "a\x1bb"):
+        assert "and no path" in refused([*words, name], capsys)
+    assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize(
+    "line", ['description = "a\\n::error::b"', 'expect = { "a\\n::error::b" = "holds" }', 'engine = "a\\n##vso[x]"']
+)
+def test_no_line_orders_a_ci(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a scenario says cannot begin a line that a CI obeys."""
+    file = tmp_path / "bad.toml"
+    file.write_text(f"{line}\n{SCENARIO}")
+    for words in (["run", "--no-results"], ["validate"], ["replay"]):
+        assert main([words[0], str(file), *words[1:]]) == 4
+        said = capsys.readouterr()
+        assert not any(each.lstrip().startswith(("::", "##")) for each in (said.out + said.err).splitlines())
+
+
+def test_seed_of_a_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A seed that no run can have is refused."""
+    file = tmp_path / "replay.toml"
+    table = f'[replay]\nformat = 1\nversion = "{version("causim")}"\nscouted = {10**29}\n[replay.choices]\n1 = 1\n'
+    file.write_text(SCENARIO + table)
+    assert "key 'scouted'" in refused(["replay", str(file)], capsys)
 
 
 def test_imports_need_trust(
