@@ -305,8 +305,12 @@ def not_read(reading: Reading, offer: Offer) -> bool:
 
 
 def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
-    forgotten = [i for i, e in reading.of("dropped", "fault") if e.event == leader and e.details.get("fault") == "trim"]
-    return "trim" in reading.header.allowed_loss and any(offer.index < i < effect.start for i in forgotten)
+    return any(offer.index < i < effect.start for i in trims(reading, leader))
+
+
+def trims(reading: Reading, event: str) -> list[int]:
+    forgotten = [i for i, e in reading.of("dropped", "fault") if e.event == event and e.details.get("fault") == "trim"]
+    return forgotten if "trim" in reading.header.allowed_loss else []
 
 
 def outdated(reading: Reading, event: str, offer: Offer, effect: Work, until_at: int) -> bool:
@@ -641,12 +645,20 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         unknown = dead and (unrecorded(reading, done, dead[0]) or taken_over(reading, leader, done))
         if dead and done.end < dead[0] and unknown:
             continue
+        if is_gone(reading, leader) and unrecorded(reading, done, reading.last):
+            continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
         since = done.start if unrecorded(reading, done, stop_of(reading, event)) else done.end
         if reading.store_lost(leader, since, last) or forgotten_by_now(reading, done, reading.at(known)):
             continue
         if waited_too_long(reading, event, leader, max(done.end, known), []):
             yield event
+
+
+def is_gone(reading: Reading, event: str) -> bool:
+    """Say whether neither the queue nor the engine has an event any more that was delivered."""
+    last = max((o.index for o in reading.offers_of(event)), default=-1)
+    return reading.parked(event) is None and any(i > last for i in trims(reading, event))
 
 
 def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy: list[Span], stop: int = -1) -> bool:
