@@ -27,6 +27,8 @@ A dead letter beside an effect is excused as a second effect would be, whichever
   consumers that could not read it, by an injected fault, and did not report it to the engine: the engine may have it;
 - if the broker wrote it at the end of a delivery whose consumer was cancelled, and did not report it to the engine: a
   cancelled consumer can acknowledge nothing, also if the engine has kept the event;
+- if a consumer was cancelled while it had the event, the broker wrote it later and did not report it to the engine, and
+  the effect began after it: the engine may have kept the event since;
 - if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
   injected fault: no engine could report to the broker that the event was done;
 - if an engine wrote it while the holder was silent for so long that its lease may have ended, and the holder's handler
@@ -139,6 +141,12 @@ def _cancelled(event: EventStory) -> bool:
     return last is not None and last.because == "CancelledError" and not event.dead_reported
 
 
+def _cancelled_before(event: EventStory, effect: Handling) -> bool:
+    """Say whether an effect began after the broker had given the event up, which a cancelled consumer had had."""
+    ends = (one.because for one in event.deliveries if NEVER < one.closed < event.dead < effect.start)
+    return event.dead_by == "broker" and not event.dead_reported and "CancelledError" in ends
+
+
 def _gone(event: EventStory) -> bool:
     """Say whether a consumer died or stopped with an event that, from then on, no consumer could read."""
     before = [delivery for delivery in event.deliveries if delivery.index < event.dead]
@@ -155,6 +163,8 @@ def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bo
     if index.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
         return True
     if _offered_without_success(event, effect) or _outlived(index, event, effect) or _unanswered(index, event, effect):
+        return True
+    if _cancelled_before(event, effect):
         return True
     return effect.end < event.dead and unrecorded(index, effect, event.dead)
 
@@ -206,9 +216,10 @@ INVARIANT = Invariant(
         "effect, while the consumer had not answered; one that it wrote after it had offered the event only to "
         "consumers that cannot read it, since the effect; one that it wrote after a consumer that had the event was "
         "out of reach of Redis; one that it wrote when a consumer that had the event was cancelled, and did not "
-        "report; one that it did not report, and wrote after a consumer that had the event was gone, if nobody to "
-        "whom it was offered since could read it; a dead letter of the engine, if the holder was silent until its "
-        "lease had ended"
+        "report; one that it did not report, of an event that a cancelled consumer had had, if the effect began after "
+        "it; one that it did not report, and wrote after a consumer that had the event was gone, if nobody to whom it "
+        "was offered since could read it; a dead letter of the engine, if the holder was silent until its lease had "
+        "ended"
     ),
     subjects=subjects,
     check=check,

@@ -648,17 +648,18 @@ def test_broker_dead_letter_after_cancellation(because, reported, excused):
     assert accepted(history) if excused else rejected(history)
 
 
-def test_rejects_rejected_after_cancellation():
-    """Rejects it if the event was offered once more after the cancellation, and rejected for another reason."""
+def test_rejects_dead_letter_of_what_was_done():
+    """An earlier cancellation is no excuse if the event was handled before the broker gave it up."""
     assert rejected(
         history_of("""
         0s    delivered      a  @c1  attempt=1 delivery=1
         1s    rejected       a  @c1  because=CancelledError delivery=1
-        3s    delivered      a  @c1  attempt=2 delivery=2
-        4s    rejected       a  @c1  because=HandlerFailed delivery=2
-        4s    dead-lettered  a  by=broker
-        60s   started        a  @c1  via=rescued
-        61s   ended          a  @c1  outcome=ok
+        2s    started        a  @c1  via=rescued
+        3s    ended          a  @c1  outcome=ok
+        3s    swept          @c1
+        40s   delivered      a  @c1  attempt=2 delivery=2
+        41s   rejected       a  @c1  because=HandlerFailed delivery=2
+        41s   dead-lettered  a  by=broker
         """)
     )
 

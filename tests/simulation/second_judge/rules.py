@@ -491,8 +491,11 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
         return True
     reported = letter.details.get("told") is True  # type: ignore[attr-defined]
     closed = max((o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead), default=0)
-    cancelled = reading.entries[closed].details.get("because") == "CancelledError"
+    cancelled = why(reading, closed) == "CancelledError"
     if by == "broker" and not reported and (cancelled or gone_with_it(reading, event, dead)):
+        return True
+    before = [o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead < effect.start]
+    if by == "broker" and not reported and any(why(reading, i) == "CancelledError" for i in before):
         return True
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
@@ -511,6 +514,10 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     if by != "broker" and effect.open_at(dead) and may_lapse(reading, effect.consumer, effect.at, reading.at(dead)):
         return True
     return end < dead and unrecorded(reading, effect, dead)
+
+
+def why(reading: Reading, index: int) -> object:
+    return reading.entries[index].details.get("because")
 
 
 def taken_unheard(reading: Reading, offer: Offer, dead: int) -> bool:
