@@ -299,7 +299,8 @@ one consumer may crash or one reply be lost. How soon one search convicts is mos
 HARD_NOTES = """
 How `guided` was made what it is: on these rows, with seeds from 50,000 on; the cells are of seeds from 1 on. With 15
 draws from 50,000 on it came to 149 by medians and 191 by means, before its last change to 221 and 262. So much is
-chance: of the first 5 draws here alone, the sum of its medians is 300, and that of surw 276.
+chance: of the first 5 draws here alone, the sum of its medians is 300, and that of surw 276. By those alone the goal is
+not met.
 """
 PROOF_HEAD = """
 # Every order of small worlds

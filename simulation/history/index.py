@@ -207,6 +207,11 @@ class HistoryIndex:
         )
         return next(losses, None)
 
+    def trims(self, event: str) -> list[int]:
+        """Return the indices at which the queue forgot an event, as the scenario allows: it is not offered again."""
+        found = (loss for loss in self.allowed_losses if loss.fault == "trim" and loss.events == frozenset({event}))
+        return [loss.index for loss in found]
+
     @staticmethod
     def _kept_at(event: EventStory, index: int, before: int) -> bool:
         parked_again = any(delivery.parked and index < delivery.index < before for delivery in event.deliveries)

@@ -187,11 +187,8 @@ def _unknown(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect
 
 
 def _trimmed(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
-    """Say whether the queue has forgotten a leader since, which the scenario allows: it will not be offered again."""
-    return any(
-        loss.fault == "trim" and loss.events == frozenset({leader.name}) and delivery.index < loss.index < effect.start
-        for loss in index.allowed_losses
-    )
+    """Say whether the queue has forgotten a leader since: it will not be offered again."""
+    return any(delivery.index < trim < effect.start for trim in index.trims(leader.name))
 
 
 def _outdated(index: HistoryIndex, event: EventStory, delivery: Delivery, effect: Handling) -> bool:

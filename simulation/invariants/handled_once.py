@@ -22,7 +22,9 @@ A dead letter beside an effect is excused as a second effect would be, whichever
   by copies, and no engine can take its dead letter back; but an engine that knows of the dead letter begins no
   handling later than a lease after it;
 - if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
-  has the event, and the consumer never received the reply;
+  has the event, and the consumer never received the reply, or it sends its request later, unaware of the dead letter;
+- if a consumer died or stopped while it had the event, the broker wrote it after it had offered the event since only to
+  consumers that could not read it, by an injected fault, and did not report it to the engine: the engine may have it;
 - if the broker wrote it at the end of a delivery whose consumer was cancelled, and did not report it to the engine: a
   cancelled consumer can acknowledge nothing, also if the engine has kept the event;
 - if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
@@ -89,6 +91,7 @@ def _beside(index: HistoryIndex, event: EventStory) -> Handling | None:
         or any(h.open_at(event.dead) for h in event.handlings)
         or _taken_unheard(index, event)
         or _cancelled(event)
+        or _gone(event)
     ):
         return None
     return next((effect for effect in event.effects if not _may_be_both(index, event, effect)), None)
@@ -119,11 +122,12 @@ def _unanswered(index: HistoryIndex, event: EventStory, effect: Handling) -> boo
 
 
 def _taken_unheard(index: HistoryIndex, event: EventStory) -> bool:
-    """Say whether an engine can have taken an event whose consumer was rejecting it: the answer did not come."""
+    """Say whether an engine can have taken an event that the broker gave up, as a consumer's answer did not come."""
     return any(
-        delivery.at <= end and begin <= index.times[delivery.closed]
+        delivery.at <= end
+        and begin <= index.times[event.dead if delivery.closed == NEVER else min(delivery.closed, event.dead)]
         for delivery in event.deliveries
-        if NEVER < delivery.closed < event.dead
+        if delivery.index < event.dead
         for begin, end in index.silences(delivery.consumer)
     )
 
@@ -133,6 +137,15 @@ def _cancelled(event: EventStory) -> bool:
     closed = [delivery for delivery in event.deliveries if NEVER < delivery.closed < event.dead]
     last = max(closed, key=lambda delivery: delivery.closed, default=None)
     return last is not None and last.because == "CancelledError" and not event.dead_reported
+
+
+def _gone(event: EventStory) -> bool:
+    """Say whether a consumer died or stopped with an event that, from then on, no consumer could read."""
+    before = [delivery for delivery in event.deliveries if delivery.index < event.dead]
+    ends = [one.closed for one in before if one.closing in ("crashed", "stopped") and one.closed < event.dead]
+    last = max(ends, default=NEVER)
+    since = [delivery for delivery in before if delivery.index > last]
+    return last != NEVER and not event.dead_reported and all(event.unread_in(delivery) for delivery in since)
 
 
 def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
@@ -185,16 +198,17 @@ INVARIANT = Invariant(
     summary="an event has at most one effect, and never both an effect and a dead letter",
     excuses=(
         "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch); "
-        "Redis refused the recording until the lease had ended; the holder was silent until its lease had ended, "
-        "and another consumer had taken the event when the effect ended; the seen marker's retention had passed by "
-        "the clock of Redis; half of the lease passed in one jump of that clock before the effect was recorded; "
-        "the store lost the marker by an injected fault; a dead letter of the broker, if it had made a second copy "
-        "of the event; one that it wrote while the event was being handled; one that it wrote, until one lease "
-        "after the effect, while the consumer had not answered; one that it wrote after it had offered the event "
-        "only to consumers that cannot read it, since the effect; one that it wrote after a consumer that had the "
-        "event was out of reach of Redis; one that it wrote when a consumer that had the event was cancelled, and did "
-        "not report; a dead letter of the engine, if the holder was silent until its lease "
-        "had ended"
+        "Redis refused the recording until the lease had ended; the holder was silent until its lease had ended, and "
+        "another consumer had taken the event when the effect ended; the seen marker's retention had passed by the "
+        "clock of Redis; half of the lease passed in one jump of that clock before the effect was recorded; the store "
+        "lost the marker by an injected fault; a dead letter of the broker, if it had made a second copy of the "
+        "event; one that it wrote while the event was being handled; one that it wrote, until one lease after the "
+        "effect, while the consumer had not answered; one that it wrote after it had offered the event only to "
+        "consumers that cannot read it, since the effect; one that it wrote after a consumer that had the event was "
+        "out of reach of Redis; one that it wrote when a consumer that had the event was cancelled, and did not "
+        "report; one that it did not report, and wrote after a consumer that had the event was gone, if nobody to "
+        "whom it was offered since could read it; a dead letter of the engine, if the holder was silent until its "
+        "lease had ended"
     ),
     subjects=subjects,
     check=check,

@@ -16,12 +16,13 @@ If the leader's effect was cut off from its recording and the leader had to be h
 effect that can have been recorded. If the broker gave the leader up instead, no engine can know that it was done; nor
 if the store lost its mark before the follower's last delivery, or lost the leader while it was being handled, and the
 effect was cut off from its recording. Nor can it know if the lease had expired and another consumer had taken it (see
-`handled_once.py`), and the broker gave the leader up then. Where the scenario allows a loss of data, followers that can
-have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of a follower of which a copy
-was delivered that follows another event, that copy may be all that an engine knows: then the bound is longer by one
-lookback and one sweep, unless that leader was done and its mark is kept. Nor is a follower judged that came when the
-time was over, by the clock of Redis, for which an engine keeps the mark of its leader: the retention, or the policy's
-memory if that is longer.
+`handled_once.py`), and the broker gave the leader up then. Nor can it know if the queue was trimmed of a leader that
+was never parked, as the scenario allows, after its last delivery. Where the scenario allows a loss of data, followers
+that can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of a follower of
+which a copy was delivered that follows another event, that copy may be all that an engine knows: then the bound is
+longer by one lookback and one sweep, unless that leader was done and its mark is kept. Nor is a follower judged that
+came when the time was over, by the clock of Redis, for which an engine keeps the mark of its leader: the retention, or
+the policy's memory if that is longer.
 """
 
 from __future__ import annotations
@@ -80,9 +81,17 @@ def _last_known(wait: Wait) -> int:
 
 
 def _given_up(index: HistoryIndex, leader: EventStory, done: Handling) -> bool:
-    """Say whether the leader was dead-lettered before its effect can have been recorded."""
+    """Say whether the broker gave the leader up, or forgot it, before its effect can have been recorded."""
+    if _trimmed(index, leader) and unrecorded(index, done, index.end):
+        return True
     unknown = unrecorded(index, done, leader.dead) or taken_over(index, leader, done)
     return done.end < leader.dead and unknown
+
+
+def _trimmed(index: HistoryIndex, leader: EventStory) -> bool:
+    """Say whether the queue forgot a leader after its last delivery; what the engine has parked, it need not offer."""
+    last = leader.deliveries[-1].index if leader.deliveries else NEVER
+    return leader.parked == NEVER and any(trim > last for trim in index.trims(leader.name))
 
 
 def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:
@@ -165,9 +174,10 @@ INVARIANT = Invariant(
         "handling what it had found before; a dead or silent holder counts for one lease and one sweep, once; a "
         "failing event that goes before it counts for all its attempts, once; a leader whose mark the store lost "
         "before the follower was delivered; a leader that the store lost while it was being handled, if its effect "
-        "was not recorded; a leader's mark whose time was over by the clock of Redis; a follower that the store lost, "
-        "and of which a copy follows another event, may wait for one lookback and one sweep more; a leader that the "
-        "broker gave up after its expired lease was taken over; losses that the scenario allows"
+        "was not recorded; a leader of which the queue was trimmed, if its effect was not recorded; a leader's mark "
+        "whose time was over by the clock of Redis; a follower that the store lost, and of which a copy follows "
+        "another event, may wait for one lookback and one sweep more; a leader that the broker gave up after its "
+        "expired lease was taken over; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -13,6 +13,8 @@ from simulation.scenario.workload import Publication
 
 FILLING = "x"
 """What the payload is filled with."""
+LEAST = 1_048_576
+"""The least limit that a server can be given: an engine need not expect that a smaller request is refused."""
 
 
 class TooLarge(PublicationFault):
@@ -47,7 +49,7 @@ require_coverage = ["too-large"]
 [expect]
 native = "holds"
 """
-    size: int = Field(300_000, ge=1_000, le=16_000_000, description="how many bytes its payload has more")
+    size: int = Field(LEAST, ge=LEAST, le=16_777_216, description="how many bytes its payload has more")
 
     @classmethod
     def recipe(cls, tools: Any) -> Any:

@@ -305,8 +305,12 @@ def not_read(reading: Reading, offer: Offer) -> bool:
 
 
 def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
-    forgotten = [i for i, e in reading.of("dropped", "fault") if e.event == leader and e.details.get("fault") == "trim"]
-    return "trim" in reading.header.allowed_loss and any(offer.index < i < effect.start for i in forgotten)
+    return any(offer.index < i < effect.start for i in trims(reading, leader))
+
+
+def trims(reading: Reading, event: str) -> list[int]:
+    forgotten = [i for i, e in reading.of("dropped", "fault") if e.event == event and e.details.get("fault") == "trim"]
+    return forgotten if "trim" in reading.header.allowed_loss else []
 
 
 def outdated(reading: Reading, event: str, offer: Offer, effect: Work, until_at: int) -> bool:
@@ -483,14 +487,12 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     copies = any(e.event == event and i > known for i, e in reading.of("duplicated"))
     if by == "broker" and (copies or any(w.open_at(dead) for w in reading.works_of(event))):
         return True
-    if by == "broker" and any(
-        taken_unheard(reading, o) for o in reading.offers_of(event) if o.closed and o.closed < dead
-    ):
+    if by == "broker" and any(taken_unheard(reading, o, dead) for o in reading.offers_of(event) if o.index < dead):
         return True
     reported = letter.details.get("told") is True  # type: ignore[attr-defined]
     closed = max((o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead), default=0)
     cancelled = reading.entries[closed].details.get("because") == "CancelledError"
-    if by == "broker" and not reported and cancelled:
+    if by == "broker" and not reported and (cancelled or gone_with_it(reading, event, dead)):
         return True
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
@@ -511,9 +513,16 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     return end < dead and unrecorded(reading, effect, dead)
 
 
-def taken_unheard(reading: Reading, offer: Offer) -> bool:
-    assert offer.closed is not None
-    return any(a <= reading.at(offer.closed) and offer.at <= b for a, b in reading.silences(offer.consumer))
+def taken_unheard(reading: Reading, offer: Offer, dead: int) -> bool:
+    had_until = reading.at(dead if offer.closed is None else min(offer.closed, dead))
+    return any(a <= had_until and offer.at <= b for a, b in reading.silences(offer.consumer))
+
+
+def gone_with_it(reading: Reading, event: str, dead: int) -> bool:
+    """Whether a consumer went away with the event, and all to whom it was offered after that could not read it."""
+    offers = [o for o in reading.offers_of(event) if o.index < dead]
+    gone = [o.closed for o in offers if o.closed and o.closed < dead and o.how in ("crashed", "stopped")]
+    return bool(gone) and all(not_read(reading, o) for o in offers if o.index > max(gone))
 
 
 def nothing_lost(reading: Reading) -> Iterator[str]:
@@ -636,12 +645,20 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         unknown = dead and (unrecorded(reading, done, dead[0]) or taken_over(reading, leader, done))
         if dead and done.end < dead[0] and unknown:
             continue
+        if is_gone(reading, leader) and unrecorded(reading, done, reading.last):
+            continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
         since = done.start if unrecorded(reading, done, stop_of(reading, event)) else done.end
         if reading.store_lost(leader, since, last) or forgotten_by_now(reading, done, reading.at(known)):
             continue
         if waited_too_long(reading, event, leader, max(done.end, known), []):
             yield event
+
+
+def is_gone(reading: Reading, event: str) -> bool:
+    """Say whether neither the queue nor the engine has an event any more that was delivered."""
+    last = max((o.index for o in reading.offers_of(event)), default=-1)
+    return reading.parked(event) is None and any(i > last for i in trims(reading, event))
 
 
 def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy: list[Span], stop: int = -1) -> bool:
