@@ -217,9 +217,9 @@ INVARIANT = Invariant(
         "consumers that cannot read it, since the effect; one that it wrote after a consumer that had the event was "
         "out of reach of Redis; one that it wrote when a consumer that had the event was cancelled, and did not "
         "report; one that it did not report, of an event that a cancelled consumer had had, if the effect began after "
-        "it; one that it did not report, and wrote after a consumer that had the event was gone, if nobody to whom it "
-        "was offered since could read it; a dead letter of the engine, if the holder was silent until its lease had "
-        "ended"
+        "it; one that it did not report, and wrote after a consumer that had the event was gone, if no consumer could "
+        "read it that it was offered to since; a dead letter of the engine, if the holder was silent until its lease "
+        "had ended"
     ),
     subjects=subjects,
     check=check,

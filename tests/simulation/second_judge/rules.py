@@ -526,7 +526,7 @@ def taken_unheard(reading: Reading, offer: Offer, dead: int) -> bool:
 
 
 def gone_with_it(reading: Reading, event: str, dead: int) -> bool:
-    """Whether a consumer went away with the event, and all to whom it was offered after that could not read it."""
+    """Whether a consumer went away with the event, and no consumer could read it that it was offered to after that."""
     offers = [o for o in reading.offers_of(event) if o.index < dead]
     gone = [o.closed for o in offers if o.closed and o.closed < dead and o.how in ("crashed", "stopped")]
     return bool(gone) and all(not_read(reading, o) for o in offers if o.index > max(gone))
