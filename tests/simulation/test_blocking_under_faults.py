@@ -52,9 +52,9 @@ def cases() -> Iterator[tuple[str, str, str]]:
     return itertools.product(COMMANDS, FORMS, FAULTS)
 
 
-def few_cases() -> Iterator[tuple[str, str, str]]:
-    """Yield each command, each form and each fault at least once."""
-    return zip(itertools.cycle(COMMANDS), itertools.cycle(FORMS), FAULTS, strict=False)
+def few_cases() -> list[tuple[str, str, str]]:
+    """Return each command, each form and each fault at least once."""
+    return list(zip(itertools.cycle(COMMANDS), itertools.cycle(FORMS), FAULTS, strict=False))
 
 
 def check(laboratory: Laboratory, case: tuple[str, str, str], strategy: str = "random-delays", seeds: int = 1) -> None:

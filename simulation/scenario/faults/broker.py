@@ -247,7 +247,7 @@ nth = 1
 native = "holds"
 """
     asked: ClassVar = "delivered"
-    after: Duration = Field(0, description="how long after it was delivered")
+    after: Duration = Field(1_000, gt=0, description="how long after it was delivered")
 
     @classmethod
     def recipe(cls, tools: Any) -> Any:

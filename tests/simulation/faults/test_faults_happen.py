@@ -288,6 +288,12 @@ def test_redelivered_while_handled(laboratory: Laboratory) -> None:
     assert again.at < ended.at
 
 
+def test_redelivery_takes_time(laboratory: Laboratory) -> None:
+    """A redelivery takes time, also where the network takes none: the run goes on."""
+    text = ONE + '[consumers]\ncount = 2\nhandler_time = "20ms"\n[network]\nlatency = "0s"\n' + fault("redeliver")
+    assert 1 < sum(1 for _ in run(laboratory, text).history.of("delivered")) < 100
+
+
 def test_a_rejected_event_comes_back_at_once(laboratory: Laboratory) -> None:
     text = ONE + ALONE + STEADY + fault("handler-raises", call=1) + fault("nack")
     first, second = run(laboratory, text).history.of("delivered")
