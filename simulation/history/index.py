@@ -19,6 +19,8 @@ from simulation.history.store_clock import StoreClock
 
 REFUSALS = ("unreadable", "unknown-schema")
 """The reasons for which an event may be given up although no handler was called."""
+OF_REPLIES = frozenset({"close-idle-connections", "latency", "reply-lost", "reset"})
+"""Faults by which a consumer may not hear what Redis has done for it."""
 OF_ONE_EVENT = frozenset({"not-an-event", "too-large"})
 """Faults that concern one event alone, and those that follow it: no other may suffer from it."""
 
@@ -33,6 +35,8 @@ class HistoryIndex:
 
     slot_moves: Sequence[Span] = ()
     """Spans in which a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
+    unheard: Sequence[tuple[int, str]] = ()
+    """The faults of `OF_REPLIES`, each with its index and its consumer."""
     odd_events: frozenset[str] = frozenset()
     """The events that a fault of `OF_ONE_EVENT` struck."""
     unfinished: Sequence[tuple[int, Entry]] = ()

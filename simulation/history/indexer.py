@@ -11,7 +11,7 @@ from typing import Any
 from simulation.history.availability import Availability
 from simulation.history.entries import KINDS, Entry, Header
 from simulation.history.history import History
-from simulation.history.index import OF_ONE_EVENT, REFUSALS, HistoryIndex
+from simulation.history.index import OF_ONE_EVENT, OF_REPLIES, REFUSALS, HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.lost_keys import touched
 from simulation.history.records import NEVER, Delivery, EventStory, Handling, Loss, Phase
@@ -41,6 +41,7 @@ class IndexBuilder:
         self.handlings: dict[tuple[str, str, object], Handling] = {}
         self.open_handlings: dict[str, dict[Handling, None]] = {}
         self.losses: list[tuple[int, Entry, str]] = []
+        self.unheard: list[tuple[int, str]] = []
         self.last_fault = ""
         self.said: dict[str, str] = {}
 
@@ -318,6 +319,8 @@ class IndexBuilder:
             self.index.faults[self.last_fault] += 1
             if self.last_fault == "unreadable-for-some" and story:
                 story.unread += ((position, entry.consumer),)
+            if self.last_fault in OF_REPLIES:
+                self.unheard.append((position, entry.consumer))
             if self.last_fault in OF_ONE_EVENT:
                 self.index.odd_events |= {entry.event}
         if entry.kind == "store-lost" or entry.event:
@@ -342,6 +345,7 @@ class IndexBuilder:
         index.clock = Clock(found.unavailable())
         for story in list(index.events.values()):
             self._settle_event(story)
+        index.unheard = self.unheard
         for position, entry, fault in self.losses:
             self._settle_loss(position, entry, fault)
 

@@ -27,7 +27,8 @@ A dead letter beside an effect is excused as a second effect would be, whichever
   consumers that could not read it, by an injected fault, and did not report it to the engine: the engine may have it;
 - if the broker wrote it at the end of a delivery whose consumer was cancelled, and did not report it to the engine: a
   cancelled consumer can acknowledge nothing, also if the engine has kept the event;
-- if a consumer was cancelled while it had the event, the broker wrote it later and did not report it to the engine, and
+- if a consumer was cancelled while it had the event, or rejected it after a fault by which it may not have heard what
+  Redis had done (a lost or late reply, a closed connection), the broker wrote it later and did not report it, and
   the effect began after it: the engine may have kept the event since;
 - if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
   injected fault: no engine could report to the broker that the event was done;
@@ -141,10 +142,19 @@ def _cancelled(event: EventStory) -> bool:
     return last is not None and last.because == "CancelledError" and not event.dead_reported
 
 
-def _cancelled_before(event: EventStory, effect: Handling) -> bool:
-    """Say whether an effect began after the broker had given the event up, which a cancelled consumer had had."""
-    ends = (one.because for one in event.deliveries if NEVER < one.closed < event.dead < effect.start)
-    return event.dead_by == "broker" and not event.dead_reported and "CancelledError" in ends
+def _kept(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
+    """Say whether an effect began after the broker had given up an event that the engine may have had since before.
+
+    A consumer could not answer for it: it was cancelled, or may not have heard what Redis had done.
+    """
+    if event.dead_by != "broker" or event.dead_reported or effect.start < event.dead:
+        return False
+    return any(
+        one.because == "CancelledError"
+        or any(one.index < at < one.closed and who == one.consumer for at, who in index.unheard)
+        for one in event.deliveries
+        if one.closing == "rejected" and one.closed < event.dead
+    )
 
 
 def _gone(event: EventStory) -> bool:
@@ -164,7 +174,7 @@ def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bo
         return True
     if _offered_without_success(event, effect) or _outlived(index, event, effect) or _unanswered(index, event, effect):
         return True
-    if _cancelled_before(event, effect):
+    if _kept(index, event, effect):
         return True
     return effect.end < event.dead and unrecorded(index, effect, event.dead)
 
@@ -216,10 +226,10 @@ INVARIANT = Invariant(
         "effect, while the consumer had not answered; one that it wrote after it had offered the event only to "
         "consumers that cannot read it, since the effect; one that it wrote after a consumer that had the event was "
         "out of reach of Redis; one that it wrote when a consumer that had the event was cancelled, and did not "
-        "report; one that it did not report, of an event that a cancelled consumer had had, if the effect began after "
-        "it; one that it did not report, and wrote after a consumer that had the event was gone, if no consumer could "
-        "read it that it was offered to since; a dead letter of the engine, if the holder was silent until its lease "
-        "had ended"
+        "report; one that it did not report, of an event of a consumer that was cancelled or may not have heard a "
+        "reply, if the effect began after it; one that it did not report, and wrote after a consumer that had the "
+        "event was gone, if no consumer could read it that it was offered to since; a dead letter of the engine, if "
+        "the holder was silent until its lease had ended"
     ),
     subjects=subjects,
     check=check,

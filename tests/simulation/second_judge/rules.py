@@ -494,8 +494,8 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     cancelled = why(reading, closed) == "CancelledError"
     if by == "broker" and not reported and (cancelled or gone_with_it(reading, event, dead)):
         return True
-    before = [o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead < effect.start]
-    if by == "broker" and not reported and any(why(reading, i) == "CancelledError" for i in before):
+    refused = [o for o in reading.offers_of(event) if o.how == "rejected" and (o.closed or 0) < dead < effect.start]
+    if by == "broker" and not reported and any(without_an_answer(reading, o) for o in refused):
         return True
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
@@ -514,6 +514,14 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     if by != "broker" and effect.open_at(dead) and may_lapse(reading, effect.consumer, effect.at, reading.at(dead)):
         return True
     return end < dead and unrecorded(reading, effect, dead)
+
+
+def without_an_answer(reading: Reading, offer: Offer) -> bool:
+    """Whether the consumer that rejected an event was cancelled, or may not have heard what Redis has done."""
+    faults = ("reply-lost", "reset", "latency", "close-idle-connections")
+    cut_short = [i for i, e in reading.of("fault") if e.consumer == offer.consumer and e.details.get("fault") in faults]
+    closed = offer.closed or 0
+    return why(reading, closed) == "CancelledError" or any(offer.index < i < closed for i in cut_short)
 
 
 def why(reading: Reading, index: int) -> object:
