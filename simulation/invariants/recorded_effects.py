@@ -65,6 +65,12 @@ def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
     return _lapsed(index, holder, gap, before_at)
 
 
+def recorded_at(index: HistoryIndex, effect: Handling) -> int:
+    """Return the index of the holder's first step that shows that its effect was recorded, or NEVER."""
+    holder = index.consumers.get(effect.consumer)
+    return _sign(index, effect, holder) if holder is not None else NEVER
+
+
 def mark_over(index: HistoryIndex, done: Handling, at: int) -> bool:
     """Say whether an engine need not know any more, by the clock of Redis, that an event was handled.
 

@@ -2,7 +2,8 @@
 
 1. An event that the engine itself handed out (it was released or rescued), whose handling was cut short by a death or
    whose holder is paused or cut off, starts again within one lease, one sweep and the release bound, in idle time. It
-   need not if its handling ended after all, if it was given up, or if its holder continued before that.
+   need not if its handling ended after all, if it was given up, or if its holder continued before that. Nor need it if
+   an earlier holder, which was cut off before it could record its effect, records it within that time.
 2. An event that the queue offers again after that time is not refused as held unless it is held: a consumer that shows
    signs of life is handling it, or has another delivery of it.
 
@@ -26,7 +27,7 @@ from simulation.history.intervals import between
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last, no_consumer_free
 from simulation.invariants.idle_time import idle_clock, retries, takeovers
-from simulation.invariants.recorded_effects import completion
+from simulation.invariants.recorded_effects import completion, recorded_at
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -79,12 +80,17 @@ def _end(handling: Handling) -> int:
 
 
 def _until(index: HistoryIndex, event: EventStory, handling: Handling) -> int:
-    """Return the index at which an event was begun again, ended after all, or was given up; else that of the end."""
+    """Return the index at which an event was begun again, ended after all, or was given up; else that of the end.
+
+    It also ended if an earlier holder, which was cut off, recorded its effect at last.
+    """
     stops = [other.start for other in islice(between(event.handlings, handling.start, index.end, _start), 1)]
     stops += [event.dead] if event.dead > handling.start else []
     stops += [] if handling.cut or handling.end == NEVER else [handling.end]
     done = islice(between(event.effects, handling.start, index.end, _end), 2)
     stops += [other.end for other in done if other is not handling][:1]
+    before = (recorded_at(index, effect) for effect in event.effects if effect.end < handling.start)
+    stops += [at for at in before if at > handling.start]
     return min(stops, default=index.end)
 
 

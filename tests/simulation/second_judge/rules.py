@@ -786,6 +786,8 @@ def begun_again(reading: Reading, work: Work) -> int:
     stops += [dead[0]] if dead and dead[0] > work.start else []
     stops += [work.end] if work.end is not None and not work.cut else []
     stops += [w.end for w in reading.effects_of(work.event) if w is not work and (w.end or 0) > work.start and w.end]
+    before = [w for w in reading.effects_of(work.event) if (w.end or 0) < work.start]
+    stops += [at for w in before if (at := recorded_at(reading, w)) > work.start]
     return min([*stops, reading.last])
 
 
