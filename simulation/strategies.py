@@ -50,6 +50,8 @@ def _milliseconds(low: int, high: int) -> st.SearchStrategy[str]:
 
 _span = _milliseconds(1, 50) | st.sampled_from(["1s", "5s", "20s"])
 """Shorter and longer than what it may collide with: handlers, redeliveries, leases."""
+_brief = _milliseconds(1, 50) | st.just("1s")
+"""Shorter than any lease and release bound: a client that asks for each step over a slower network is late for both."""
 _moment = _milliseconds(0, 50) | st.sampled_from(["1s", "5s"])
 _probability = st.sampled_from([1.0, 0.5, 0.1])
 _delay = st.one_of(
@@ -171,6 +173,7 @@ _TOOLS = SimpleNamespace(
     events=_events,
     moment=_moment,
     span=_span,
+    brief=_brief,
     lasting=_lasting,
     wrong=_wrong,
 )

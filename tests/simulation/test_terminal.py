@@ -83,7 +83,10 @@ def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path, labor
     ("command", "said"),
     [
         (["run", "no-such-scenario"], "`causim list scenarios` shows what there is"),
-        (["run", SCENARIO, "--seeds", "many", "--no-results"], "causim run: error: argument --seeds: invalid count"),
+        (
+            ["run", SCENARIO, "--seeds", "many", "--no-results"],
+            "causim run: error: argument --seeds: must be a whole number",
+        ),
         (["run", SCENARIO, "--engine", "nothing-of-the-kind"], "engine 'nothing-of-the-kind' is not known"),
         (["import", "ROWS"], "nothing was written; --skip-bad goes on without these rows"),
     ],

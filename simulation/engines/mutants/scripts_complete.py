@@ -69,7 +69,10 @@ COMPLETE = (
         planted="a completion whose reply was lost hands out the next follower instead of the same one again",
         scenario="completion-repeated.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit("complete", "if answer then return answer end", "if false then return answer end"),),
+        edits=(
+            Edit("complete", "if answer then return answer end", "if false then return answer end"),
+            Edit("complete", 'return "done " .. (waits and "1" or "0")', ""),
+        ),
     ),
     Mutant(
         name="not-mine",

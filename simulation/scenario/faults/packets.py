@@ -196,7 +196,7 @@ native = "holds"
     @classmethod
     def recipe(cls, tools: Any) -> Any:
         """Return a strategy for its keys."""
-        return tools.having(tools.chance, request=tools.span) | tools.having(tools.chance, reply=tools.span)
+        return tools.having(tools.chance, request=tools.brief) | tools.having(tools.chance, reply=tools.brief)
 
     def fate(self) -> dict[str, Any]:
         """Return the fate of a packet."""
