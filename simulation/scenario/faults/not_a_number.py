@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from simulation.scenario.faults.workload import PublicationFault
+from simulation.scenario.faults.workload import PublicationFault, with_payload
 from simulation.scenario.workload import Publication
 
 
@@ -45,11 +43,4 @@ native = "holds"
 
     def change(self, publication: Publication, first: Publication) -> Publication | None:
         """Return the event as it is published."""
-        try:
-            record: dict[str, Any] = json.loads(publication.body)
-        except ValueError:
-            return publication  # what another fault has damaged has no payload
-        payload = record.get("payload")
-        odd = {"nan": float("nan"), "most": float("inf"), "least": float("-inf")}
-        record["payload"] = {**(payload if isinstance(payload, dict) else {}), **odd}
-        return replace(publication, body=json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode())
+        return with_payload(publication, {"nan": float("nan"), "most": float("inf"), "least": float("-inf")})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from simulation.scenario.faults.workload import PublicationFault
+from simulation.scenario.faults.workload import PublicationFault, with_payload
 from simulation.scenario.workload import Publication
 
 FILLING = "x"
@@ -58,13 +56,7 @@ native = "holds"
 
     def change(self, publication: Publication, first: Publication) -> Publication | None:
         """Return the event as it is published."""
-        try:
-            record: dict[str, Any] = json.loads(publication.body)
-        except ValueError:
-            return publication  # what another fault has damaged has no payload
-        payload = record.get("payload")
-        record["payload"] = {**(payload if isinstance(payload, dict) else {}), "text": FILLING * self.size}
-        return replace(publication, body=json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode())
+        return with_payload(publication, {"text": FILLING * self.size})
 
     def exceeds(self, word: bytes) -> bool:
         """Return whether the server refuses a request because of a word in it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, Self
@@ -19,6 +20,17 @@ class PublicationFault(EventChance):
     def change(self, publication: Publication, first: Publication) -> Publication | None:
         """Return the event as it is published, None if it is not. `first` is the first event that the fault struck."""
         raise NotImplementedError
+
+
+def with_payload(publication: Publication, more: Mapping[str, Any]) -> Publication:
+    """Return an event whose payload has more keys; what another fault has damaged has no payload, and stays."""
+    try:
+        record: dict[str, Any] = json.loads(publication.body)
+    except ValueError:
+        return publication
+    payload = record.get("payload")
+    record["payload"] = {**(payload if isinstance(payload, dict) else {}), **more}
+    return replace(publication, body=json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 class Unpublished(PublicationFault):
