@@ -129,5 +129,5 @@ async def test_scope_without_a_name(socket: str) -> None:
         await ours.record_follower(followers[0])
         await original.record_follower(followers[1])
         assert await original.get_followers(event(1)) == followers
-        assert await handle(ours, event(1)) == [1, 2]
+        assert await handle(ours, event(1)) == [1, 2, 3]
         assert await original.event_has_been_seen(event(2))
