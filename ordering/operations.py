@@ -182,18 +182,25 @@ class Operations:
             [raw] = await self._look("dead", identity)
             await self._report_and_clear(identity, raw)
         except REFUSALS as refusal:
-            logger.warning("Of dead event %s of scope %r, a later sweep reports: %s", identity, self.scope, refusal)
+            self._log_unreported(identity, refusal)
+
+    def _log_unreported(self, identity: str, refusal: Exception) -> None:
+        logger.warning("Of dead event %s of scope %r, a later sweep reports: %s", identity, self.scope, refusal)
 
     async def _report_found(self, letters: Iterable[tuple[str, bytes | str]]) -> None:
         """Report dead letters that a sweep has found, for a lease's time in all: those left are for later sweeps.
 
-        The events that the sweep has claimed for its caller wait for the end of this.
+        The events that the sweep has claimed for its caller wait for the end of this, and no refusal withholds them.
         """
         end = self._now() + self._lease_s
         for identity, raw in letters:
             if self._now() >= end:
                 return
-            await self._report_and_clear(identity, raw, end)
+            try:
+                await self._report_and_clear(identity, raw, end)
+            except REFUSALS as refusal:
+                self._log_unreported(identity, refusal)
+                return
 
     async def _report_and_clear(self, identity: str, raw: bytes | str, end: float | None = None) -> None:
         letter = read_letter(raw)
@@ -248,7 +255,12 @@ class Operations:
         policy, said = self.policy, describe(error)
         self._leave_to_others(identity)
         about = (identity, token, "unread", milliseconds(policy.retry_delay), said, claim)
-        reply = words(await self._call("fail", self._rules, *about))
+        try:
+            reply = words(await self._call("fail", self._rules, *about))
+        except REFUSALS as refusal:  # no reason to withhold what else a sweep has found
+            message = "Event %s of scope %r cannot be read (%s) or given back (%s); it is offered to others in a lease"
+            logger.warning(message, identity, self.scope, said, refusal)
+            return
         if reply[0] == "retry":
             logger.error(
                 "Event %s of scope %r cannot be read from Redis (%s), at attempt %s of %s; it stays there, under %s, "
