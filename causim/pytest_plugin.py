@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from causim import counts, own_packages
 from causim.kept_runs import is_kept
+from causim.wrapping import broken
 
 if TYPE_CHECKING:
     from simulation.pytest_plugin import Verify, WorldRunner
     from simulation.world.laboratory import Laboratory
 
 _LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
+_WIDTH: pytest.StashKey[int] = pytest.StashKey()
+_COPIED = ("replay  ", "report  ")
+"""How the lines of a failure begin that are to be copied whole."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,6 +53,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark that every scenario has: `-m causim` runs scenarios only, `-m "not causim"` the others."""
     config.addinivalue_line("markers", "causim: a scenario of causim, or a test that runs one")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Ask how wide the terminal is, before the output of tests is captured."""
+    session.config.stash[_WIDTH] = _columns(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist how wide the terminal is on which its failures are shown."""
+    node.workerinput["causim_width"] = _columns(node.config)
+
+
+def _columns(config: pytest.Config) -> int:
+    if (width := getattr(config, "workerinput", {}).get("causim_width")) is not None:
+        return int(width)
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return config.get_terminal_writer().fullwidth if getattr(reporter, "isatty", False) else 0
+
+
+def fitted(text: str, config: pytest.Config) -> str:
+    """Return the text of a failure with its lines broken to fit the terminal; commands and paths stay whole."""
+    width = config.stash.get(_WIDTH, 0)
+    lines = [[line] if line.startswith(_COPIED) else broken(line, width) for line in text.splitlines()]
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from causim import own_packages
+from causim.pytest_plugin import fitted
 
 _OPTIONS = ("--causim-seeds", "--causim-engine", "--causim-store")
 
@@ -61,7 +62,9 @@ class SeparateScenario(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as its story, without a traceback."""
-        return str(excinfo.value) if isinstance(excinfo.value, ScenarioFailed) else super().repr_failure(excinfo)
+        if isinstance(excinfo.value, ScenarioFailed):
+            return fitted(str(excinfo.value), self.config)
+        return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return what the test is called in reports."""

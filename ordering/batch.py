@@ -302,7 +302,10 @@ async def _one(ordering: Requests[Any], handler: Handler[Any], grant: Grant) -> 
     grant.handed = grant.begun = True
     before = current_grant.set(grant)
     try:
-        await handler(grant.event, depth=1)
+        try:
+            await handler(grant.event, depth=1)
+        finally:
+            grant.handed = False
     except SystemExit as error:
         await ordering._fail(grant, counts=True, error=error)
         raise

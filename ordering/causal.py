@@ -249,6 +249,7 @@ class CausalOrdering(Requests[E]):
     async def _lost_followers(self, *, chains: bool) -> list[E]:
         policy = self.policy
         found, claims, own = [], dict[str, str](), self._token()
+        letters: list[tuple[str, str]] = []
         how = (own, policy.batch, int(chains), milliseconds(policy.retry_delay))
         rows = await self._call("sweep", self._rules, *how, *self._state.left_to_others(self._now()))
         for row in rows:
@@ -257,7 +258,7 @@ class CausalOrdering(Requests[E]):
                 self._log_missing_payload(identity)
                 continue
             if why == "dead":
-                await self._report_and_clear(identity, payload)
+                letters.append((identity, payload))
                 continue
             try:
                 event = self._parse(payload)
@@ -278,6 +279,7 @@ class CausalOrdering(Requests[E]):
             claims[identity] = claim
             found.append(event)
         self._state.remember_claims(claims)
+        await self._report_found(letters)
         return sorted(found, key=order_of)
 
     async def wait_for_leader(self, event: E) -> None:

@@ -163,7 +163,9 @@ class Grant:
     parked: bool = False
     """Whether the event was parked while its holder worked: there is nothing to give back any more."""
     handed: bool = False
-    """Whether the handler was called with the event and may still enter the engine for it, once."""
+    """Whether the handler was called with the event and may still enter the engine for it, once: not a task that it has
+    started and that outlives it.
+    """
 
 
 _states: WeakKeyDictionary[Any, dict[str, ProcessState]] = WeakKeyDictionary()
@@ -283,6 +285,7 @@ class Work:
     def end(self) -> None:
         """Take note that the handler has succeeded."""
         self._renewer.stop()
+        self._grant.handed = False
         with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
             current_grant.reset(self._before)
 
@@ -290,6 +293,7 @@ class Work:
         """Give the lease back: the handler has failed, or was stopped."""
         grant = self._grant
         self._renewer.stop()
+        grant.handed = False
         try:
             grant.state.leave(grant)
             if not grant.parked:

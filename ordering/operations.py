@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from ordering.describing import describe
-from ordering.leases import UNREADABLE_LEASES, ProcessState, state_of
+from ordering.leases import UNREADABLE_LEASES, ProcessState, is_own_failure, state_of
 from ordering.letters import DeadLetter, read_letter
 from ordering.observing import Notifier
 from ordering.policy import Policy
@@ -28,7 +29,7 @@ from ordering.terms import digest_of, id_of, leader_of, milliseconds, occurred_a
 logger = logging.getLogger(__name__)
 
 OnDeadLetter = Callable[[DeadLetter], Awaitable[object] | object]
-"""Called with each dead letter, at least once; if it raises, again by a later sweep."""
+"""Called with each dead letter, at least once; if it raises or is not done after a lease, again by a later sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Operations:
     _ask: Callable[..., Awaitable[Any]]
     _key: Callable[[str], str]
     _now: Callable[[], float]
+    _token: Callable[[], str]
 
     _read: tuple[Policy | None, bytes, float] = (None, b"", 0.0)
     """The policy that was read last, its numbers, and its lease in seconds: each event asks for them several times."""
@@ -131,14 +133,22 @@ class Operations:
         return read_letter(raw)
 
     async def retry(self, event: UUID | str | Any) -> bool:
-        """Offer a dead event again, to the next sweep, with all its attempts; return False if it is not dead."""
-        return words(await self._call("revive", id_of(event)))[0] == "revived"
+        """Offer a dead event again, to the next sweep, with all its attempts; return False if it is not dead.
+
+        A client that repeats the request by itself, because the reply was lost, gets the same answer.
+        """
+        answer = await self._call("revive", id_of(event), self._token(), milliseconds(self.policy.lease))
+        return words(answer)[0] == "revived"
 
     async def discard(self, event: UUID | str | Any) -> bool:
-        """Throw a dead letter away; return False if there is none. The event counts as handled."""
+        """Throw a dead letter away; return False if there is none. The event counts as handled.
+
+        A client that repeats the request by itself, because the reply was lost, gets the same answer.
+        """
         identity, policy = id_of(event), self.policy
-        times = (milliseconds(policy.retention), milliseconds(policy.memory))
-        return words(await self._call("discard", identity, *times, digest_of(identity)))[0] == "discarded"
+        times = (milliseconds(policy.retention), milliseconds(policy.memory), milliseconds(policy.lease))
+        reply = await self._call("discard", identity, self._token(), *times, digest_of(identity))
+        return words(reply)[0] == "discarded"
 
     async def give_up(self, event: Any, reason: str = "given up by the queue") -> bool:
         """Record that the queue will not offer an event again: its followers need not wait for it.
@@ -172,17 +182,35 @@ class Operations:
             [raw] = await self._look("dead", identity)
             await self._report_and_clear(identity, raw)
         except REFUSALS as refusal:
-            logger.warning("Of dead event %s of scope %r, a later sweep reports: %s", identity, self.scope, refusal)
+            self._log_unreported(identity, refusal)
 
-    async def _report_and_clear(self, identity: str, raw: bytes | str) -> None:
+    def _log_unreported(self, identity: str, refusal: Exception) -> None:
+        logger.warning("Of dead event %s of scope %r, a later sweep reports: %s", identity, self.scope, refusal)
+
+    async def _report_found(self, letters: Iterable[tuple[str, bytes | str]]) -> None:
+        """Report dead letters that a sweep has found, for a lease's time in all: those left are for later sweeps.
+
+        The events that the sweep has claimed for its caller wait for the end of this, and no refusal withholds them.
+        """
+        end = self._now() + self._lease_s
+        for identity, raw in letters:
+            if self._now() >= end:
+                return
+            try:
+                await self._report_and_clear(identity, raw, end)
+            except REFUSALS as refusal:
+                self._log_unreported(identity, refusal)
+                return
+
+    async def _report_and_clear(self, identity: str, raw: bytes | str, end: float | None = None) -> None:
         letter = read_letter(raw)
-        if letter is not None and not await self._is_reported(letter):
+        if letter is not None and not await self._is_reported(letter, end or self._now() + self._lease_s):
             return
         await self._ask("ZREM", self._key("untold"), identity)
 
-    async def _is_reported(self, letter: DeadLetter) -> bool:
+    async def _is_reported(self, letter: DeadLetter, end: float) -> bool:
         """Report a dead letter to the log, the observer and the user's callback; return whether the callback has
-        succeeded.
+        succeeded until `end`, in the loop's time.
         """
         logger.error(
             "Event %s of scope %r was given up after %s failed attempts: %s%s; it is kept under %s until it is retried "
@@ -198,13 +226,18 @@ class Operations:
         self._notify("dead", letter.id)
         if self._on_dead_letter is None:
             return True
+        limit = asyncio.timeout_at(end)  # a callback that never returns would hold its sweep for ever
         try:
-            reported = self._on_dead_letter(letter)
-            if inspect.isawaitable(reported):
-                await reported
-        except Exception as error:
+            async with limit:
+                reported = self._on_dead_letter(letter)
+                if inspect.isawaitable(reported):
+                    await reported
+        except BaseException as error:
+            if not is_own_failure(error):
+                raise
+            said = "it was not done after a lease" if limit.expired() else describe(error)
             message = "on_dead_letter of scope %r has failed for event %s (%s); a later sweep calls it again"
-            logger.warning(message, self.scope, letter.id, describe(error))
+            logger.warning(message, self.scope, letter.id, said)
             return False
         return True
 
@@ -222,7 +255,12 @@ class Operations:
         policy, said = self.policy, describe(error)
         self._leave_to_others(identity)
         about = (identity, token, "unread", milliseconds(policy.retry_delay), said, claim)
-        reply = words(await self._call("fail", self._rules, *about))
+        try:
+            reply = words(await self._call("fail", self._rules, *about))
+        except REFUSALS as refusal:  # no reason to withhold what else a sweep has found
+            message = "Event %s of scope %r cannot be read (%s) or given back (%s); it is offered to others in a lease"
+            logger.warning(message, identity, self.scope, said, refusal)
+            return
         if reply[0] == "retry":
             logger.error(
                 "Event %s of scope %r cannot be read from Redis (%s), at attempt %s of %s; it stays there, under %s, "

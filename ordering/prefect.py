@@ -90,15 +90,17 @@ class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
         observer: Observer | None = None,
         on_dead_letter: OnDeadLetter | None = None,
     ) -> None:
-        self._prefix = cluster_key_prefix(scope or "prefect:events:ordering")
+        named = scope or "prefect:events:ordering"  # as the original calls a scope without a name
+        self._prefix = cluster_key_prefix(named)
         super().__init__(
-            scope,
+            named,
             redis=redis or get_async_redis_client(),
             event_type=ReceivedEvent,
             token=token,
             observer=observer,
             on_dead_letter=on_dead_letter,
         )
+        self.scope = scope
 
     @property
     def policy(self) -> Policy:

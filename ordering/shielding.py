@@ -23,6 +23,7 @@ from redis.exceptions import (
     ClusterDownError,
     ClusterError,
     ConnectionError,  # noqa: A004
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
@@ -49,8 +50,17 @@ _MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError, *
 _BETWEEN_NODES_TEXTS = ("during rehashing of the slot", "access a non local key")
 _MOVING_TEXTS = (*_BETWEEN_NODES_TEXTS, "while the cluster is down")
 """Error texts of scripts whose slot moves while they run; no version of Redis or Valkey has a code for them."""
-_PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyError, RedisClusterException)
-"""The last is what a cluster client raises that reaches none of its nodes."""
+_PASSING = (
+    ConnectionError,
+    TimeoutError,
+    OSError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    NoPermissionError,
+    RedisClusterException,
+)
+"""A permission was there when the event began: its user is being changed. The last is what a cluster client raises that
+reaches none of its nodes."""
 _PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _DEADLINE = "ordering_must_end_by"
@@ -70,7 +80,7 @@ def is_between_nodes(refusal: Exception) -> bool:
 
 
 def passes(refusal: Exception) -> bool:
-    """Return whether Redis may say otherwise in a moment; an error of a script, or of a permission, stays."""
+    """Return whether Redis may say otherwise in a moment; an error of a script stays."""
     if isinstance(refusal, ResponseError) and str(refusal).startswith(_PASSING_CODES):
         return True
     return isinstance(refusal, _PASSING) or is_moving(refusal)

@@ -1,7 +1,8 @@
 """Scenario files as tests. The plugin itself, with its options and fixtures, is `causim.pytest_plugin`.
 
-A scenario passes if every seed holds, or if the file's `[expect]` says of this engine that an invariant is violated and
-a seed violates it. A failure has the story of the violation and ends with the command that replays it.
+A scenario passes if every seed holds, or if the file's `[expect]` says of this engine that invariants are violated, a
+seed violates one of them, and no seed violates another. A failure has the story of the violation and ends with the
+command that replays it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from causim.pytest_plugin import laboratory
-from reports.text.run_text import choices, facts, story, violation_of
+from causim.pytest_plugin import fitted, laboratory
+from reports.text.run_text import choices, facts, story
 from simulation.engines import UnknownEngine, check_expected
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
@@ -65,7 +66,7 @@ class ScenarioFile(pytest.File):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
         if isinstance(excinfo.value, BadScenario):
-            return str(excinfo.value)
+            return fitted(str(excinfo.value), self.config)
         return super().repr_failure(excinfo)
 
 
@@ -97,16 +98,16 @@ class ScenarioItem(pytest.Item):
         with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is printed
             for summary in summaries:
                 tally.add(summary)
-                if wanted & set(tally.violations) or (wanted == {"holds"} and tally.violating):
+                if set(tally.violations) - wanted:
                     break
         self.user_properties += [("causim outside", what) for what in tally.outside]
         self.user_properties += [("causim never struck", fault) for fault in sorted(tally.silent_faults)]
         verdict = tally.verdict(self._scenario.judge.require_coverage)
-        if verdict in wanted or wanted & set(tally.violations):
+        if set(tally.violations) - wanted:
+            raise Failed(self._story(tally, wanted, store))
+        if verdict in wanted or verdict == "violated":
             self._check_budgets(tally)
             return
-        if verdict == "violated":
-            raise Failed(self._story(tally, store))
         raised = [f"raised    {error}" for error, _ in list(tally.errors.values())[:3]]
         missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.require_coverage)]
         if self.part and not tally.reasons:
@@ -127,8 +128,9 @@ class ScenarioItem(pytest.Item):
         store, jobs = self.config.getoption("--causim-store"), self.config.getoption("--causim-jobs")
         yield from search(Plan(self._scenario, self._engine, store), self.seeds, jobs, laboratory)
 
-    def _story(self, tally: Tally, laboratory: Laboratory) -> str:
-        seed = tally.first_violating
+    def _story(self, tally: Tally, expected: set[str], laboratory: Laboratory) -> str:
+        """Return the story of the first seed that violates what it is not expected to."""
+        seed = min(first for name, (_, first, _) in tally.violations.items() if name not in expected)
         scenario = self._scenario.model_copy(update={"seed": seed})
         again = Replay(scenario, self.replay.choices, self.replay.bounds)
         run = again.perform(laboratory, self._engine, trace=True)
@@ -136,12 +138,12 @@ class ScenarioItem(pytest.Item):
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
         words += _trusting(self._scenario)
-        return story_of(run, shlex.join(words), self.config.getoption("--causim-results"))
+        return story_of(run, shlex.join(words), self.config.getoption("--causim-results"), expected)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as its story, without a traceback."""
         if isinstance(excinfo.value, Failed | UnknownEngine | BadScenario | StoreUnavailable | Escaped):
-            return str(excinfo.value)
+            return fitted(str(excinfo.value), self.config)
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -153,9 +155,12 @@ def _over_budget(scenario: Scenario, engine: str, tally: Tally) -> list[str]:
     return [f"budget    {checked.words}" for checked in check(scenario.budgets(engine), tally) if not checked.kept]
 
 
-def story_of(run: Run, replay: str, results: str | None) -> str:
-    """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
-    violation = violation_of(run)
+def story_of(run: Run, replay: str, results: str | None, expected: Iterable[str] = ("holds",)) -> str:
+    """Return what a failing test shows of a run: its story, every violated invariant, and where its report is.
+
+    The story is of the first violation that is not expected.
+    """
+    violation = next((one for one in run.violations if one.invariant not in expected), None)
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
     lines = [
         f"{violation.invariant} is violated · {facts(run)}",
@@ -168,6 +173,8 @@ def story_of(run: Run, replay: str, results: str | None) -> str:
     firsts = {each.invariant: each for each in reversed(run.violations)}
     for each in sorted(firsts.values(), key=lambda one: one is not violation):
         lines += [f"violated  {each.invariant}", f"because   {each.because.removeprefix('because ')}"]
+    if set(expected) != {"holds"}:
+        lines.append(f"expected  {', '.join(sorted(expected))}")
     lines.append(f"replay    {replay}")
     if results:
         engine = re.sub(r"[^\w.@-]", "-", run.history.header.engine)
@@ -199,15 +206,15 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
             name = run.history.header.engine
             words = [*_program(name), "run", *_named(scenario), "--engine", name, "--seed", str(run.seed)]
             words += _trusting(run.scenario)
-            command = shlex.join(words)
-            pytest.fail(story_of(again, command, config.getoption("--causim-results")), pytrace=False)
+            text = story_of(again, shlex.join(words), config.getoption("--causim-results"))
+            pytest.fail(fitted(text, config), pytrace=False)
         if run.verdict != "holds":
             why = [*run.judgement.reasons, *(f"'{word}' did not happen" for word in run.judgement.missing)]
-            pytest.fail(f"{run!r}: {'; '.join(why)}", pytrace=False)
+            pytest.fail(fitted(f"{run!r}: {'; '.join(why)}", config), pytrace=False)
         tally = Tally()
         tally.add(summarise(run))
         if over := _over_budget(run.scenario, run.history.header.engine, tally):
-            pytest.fail(f"{run!r}: over budget\n" + "\n".join(over), pytrace=False)
+            pytest.fail(fitted(f"{run!r}: over budget\n" + "\n".join(over), config), pytrace=False)
         return run
 
     return verify

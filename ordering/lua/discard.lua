@@ -1,12 +1,14 @@
 -- Throw a dead letter away: the event counts as handled from now on, so that neither a duplicate of it nor a follower waits.
 -- keys: waitlist
--- args: id retention memory digest
+-- args: id token retention memory lease digest
 -- returns: discarded | unknown
-local id = ARGV[1]
+local id, token = ARGV[1], ARGV[2]
+local before = answered_before(token)
+if before then return before end
 redis.call("ZREM", key("dead-letters"), id)
 redis.call("ZREM", key("untold"), id)
 if redis.call("EXISTS", key("dead:" .. id)) == 0 then return {"unknown"} end
-redis.call("SET", key("seen:" .. id), "discarded", "PX", ARGV[2])
-remember(ARGV[4], tonumber(ARGV[3]))
+redis.call("SET", key("seen:" .. id), "discarded", "PX", ARGV[3])
+remember(ARGV[6], tonumber(ARGV[4]))
 redis.call("DEL", key("dead:" .. id))
-return {"discarded"}
+return answer_once(token, {"discarded"}, ARGV[5])

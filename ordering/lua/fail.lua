@@ -9,13 +9,10 @@
 local rules = read_rules(true)
 local id, token, how, delay, message, claim = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 
--- The reply to this request may be lost: asked again under the same token, it counts no second failure.
-local answered = redis.call("GET", key("failed:" .. token))
-if answered then return cjson.decode(answered) end
-local function answer(reply)
-  redis.call("SET", key("failed:" .. token), cjson.encode(reply), "PX", rules.lease)
-  return reply
-end
+-- Asked again under the same token, it counts no second failure.
+local before = answered_before(token)
+if before then return before end
+local function answer(reply) return answer_once(token, reply, rules.lease) end
 
 local owner = holder(id)
 if owner and owner ~= token then return {"lost"} end

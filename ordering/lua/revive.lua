@@ -1,8 +1,10 @@
 -- Offer an event again that was given up: to the next sweep, as one whose rest after a failure is over.
 -- keys: waitlist
--- args: id
+-- args: id token lease
 -- returns: revived | unknown
-local id = ARGV[1]
+local id, token = ARGV[1], ARGV[2]
+local before = answered_before(token)
+if before then return before end
 local letter = redis.call("GET", key("dead:" .. id))
 local line = letter and string.find(letter, "\n", 1, true)
 redis.call("ZREM", key("dead-letters"), id)
@@ -16,4 +18,4 @@ redis.call("HSET", key("places"), id, place)
 redis.call("ZADD", waitlist, "NX", from_now, id)
 redis.call("ZADD", key("claims"), now, id)
 redis.call("DEL", key("dead:" .. id), key("tried:" .. id))
-return {"revived"}
+return answer_once(token, {"revived"}, ARGV[3])

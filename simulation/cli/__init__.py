@@ -21,7 +21,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from causim.early_interrupt import leave_at_once
-from simulation.cli.text import broken, folded, write_lines, write_note
+from causim.wrapping import broken
+from simulation.cli.text import folded, write_lines, write_note
 from simulation.kernel.prints import prints_kept_apart
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)

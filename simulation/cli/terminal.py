@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from simulation.cli.text import indent_of
+from causim.wrapping import indent_of
 
 
 class Terminal(Console):

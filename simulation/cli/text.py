@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import TextIO
+
+from causim.wrapping import broken, max_indent
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Characters that move a cursor, set a colour or turn the direction of writing, and halves of characters."""
@@ -19,24 +20,9 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-_HEADING = re.compile(r"( *\S+ {2,}| {2,}\S+ +)(?=\S)")
 _CONTINUES = " \\"
 """What ends a line of a command that goes on in the next one."""
 _FOLDED = 6
-_MAX_INDENT = 26
-"""A heading that is longer than this leaves too little beside it on a terminal of 60 columns."""
-
-
-def max_indent(width: int) -> int:
-    """Return the longest heading that leaves enough beside it on a terminal of so many columns."""
-    return max(_MAX_INDENT, width * 2 // 5)
-
-
-def indent_of(line: str, width: int) -> int:
-    """Return the column at which a line's text begins, after its heading: there a line that is too long goes on."""
-    heading = _HEADING.match(line)
-    indent = heading.end() if heading else len(line) - len(line.lstrip(" "))
-    return indent if indent <= max_indent(width) else 4
 
 
 def width_of(output: TextIO) -> int:
@@ -72,17 +58,6 @@ def write_lines(text: str, output: TextIO | None = None) -> None:
 def write_note(text: str) -> None:
     """Print a sentence of causim's own to standard error, under its name."""
     write_lines(f"causim: {text}", sys.stderr)
-
-
-def broken(line: str, width: int, indent: int | None = None) -> list[str]:
-    """Return a line as one or more that fit into so many columns, broken between words; 0 columns leave it whole.
-
-    The others begin at the column `indent`; by default where the first has its text.
-    """
-    hanging = " " * (indent_of(line, width) if indent is None else indent)
-    if not len(line) > width > len(hanging):
-        return [line]
-    return textwrap.wrap(line, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
 
 
 def folded(command: str, width: int) -> list[str]:

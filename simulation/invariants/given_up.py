@@ -3,11 +3,12 @@
 A dead letter of the engine needs one of these: at least `max_attempts` handlings of the event that failed or were cut
 short (their consumer died, left, or lost its connection), or the statement that the event could not be read or that its
 schema is not known. A handling that is still open counts if its holder was silent for so long that its lease may have
-ended: no engine can distinguish it from one whose holder has died. So does an effect that its holder cannot have
-recorded (see `recorded_effects.py`). So does the death of a consumer while no handler had the event: it may have been
-granted the event, and had not begun. Such grants are a lease apart, so deaths that follow each other closely are one.
-No follower is granted to a consumer before its leader was done or given up, or its lookback was over.
-So does each time that a consumer could not read what the engine had handed to it, if a handling or a death followed.
+ended: no engine can distinguish it from one whose holder has died. It counts however long ago that was; no-stuck-worker
+bounds how long such a handling may last. So does an effect that its holder cannot have recorded (see
+`recorded_effects.py`). So does the death of a consumer while no handler had the event: it may have been granted the
+event, and had not begun. Such grants are a lease apart, so deaths that follow each other closely are one. No follower
+is granted to a consumer before its leader was done or given up, or its lookback was over. So does each time that a
+consumer could not read what the engine had handed to it, if a handling or a death followed.
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
 fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.

@@ -25,11 +25,10 @@ A dead letter beside an effect is excused as a second effect would be, whichever
   has the event, and the consumer never received the reply, or it sends its request later, unaware of the dead letter;
 - if a consumer died or stopped while it had the event, the broker wrote it after it had offered the event since only to
   consumers that could not read it, by an injected fault, and did not report it to the engine: the engine may have it;
-- if the broker wrote it at the end of a delivery whose consumer was cancelled, and did not report it to the engine: a
-  cancelled consumer can acknowledge nothing, also if the engine has kept the event;
-- if a consumer was cancelled while it had the event, or rejected it after a fault by which it may not have heard what
-  Redis had done (a lost or late reply, a closed connection), the broker wrote it later and did not report it, and
-  the effect began after it: the engine may have kept the event since;
+- if a consumer that had the event could not answer for it, and the broker wrote it later and did not report it: the
+  engine may have kept the event. That consumer was cancelled, or it rejected the event after a fault by which it may
+  not have heard what Redis had done (a lost or late reply, a closed connection). An effect from before the dead letter
+  is excused only if no other consumer answered after that;
 - if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
   injected fault: no engine could report to the broker that the event was done;
 - if an engine wrote it while the holder was silent for so long that its lease may have ended, and the holder's handler
@@ -42,7 +41,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from simulation.history.index import HistoryIndex
-from simulation.history.records import NEVER, EventStory, Handling
+from simulation.history.records import NEVER, Delivery, EventStory, Handling
 from simulation.invariants.recorded_effects import taken_over, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -93,7 +92,6 @@ def _beside(index: HistoryIndex, event: EventStory) -> Handling | None:
         event.duplicated
         or any(h.open_at(event.dead) for h in event.handlings)
         or _taken_unheard(index, event)
-        or _cancelled(event)
         or _gone(event)
     ):
         return None
@@ -135,26 +133,19 @@ def _taken_unheard(index: HistoryIndex, event: EventStory) -> bool:
     )
 
 
-def _cancelled(event: EventStory) -> bool:
-    """Say whether the broker gave an event up as its consumer was cancelled, and did not report it to the engine."""
-    closed = [delivery for delivery in event.deliveries if NEVER < delivery.closed < event.dead]
-    last = max(closed, key=lambda delivery: delivery.closed, default=None)
-    return last is not None and last.because == "CancelledError" and not event.dead_reported
-
-
 def _kept(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
-    """Say whether an effect began after the broker had given up an event that the engine may have had since before.
-
-    A consumer could not answer for it: it was cancelled, or may not have heard what Redis had done.
-    """
-    if event.dead_by != "broker" or event.dead_reported or effect.start < event.dead:
+    """Say whether the engine may have kept an event, of which the broker did not report that it gave it up."""
+    if event.dead_by != "broker" or event.dead_reported:
         return False
-    return any(
-        one.because == "CancelledError"
-        or any(one.index < at < one.closed and who == one.consumer for at, who in index.unheard)
-        for one in event.deliveries
-        if one.closing == "rejected" and one.closed < event.dead
-    )
+    answers = sorted((d for d in event.deliveries if NEVER < d.closed < event.dead), key=lambda one: one.closed)
+    return any(_speechless(index, one) for one in (answers if effect.start > event.dead else answers[-1:]))
+
+
+def _speechless(index: HistoryIndex, delivery: Delivery) -> bool:
+    """Say whether a consumer could not answer for an event that it rejected, or may not have known what to answer."""
+    unheard = (at for at, name in index.unheard if name == delivery.consumer)
+    cut_short = delivery.because == "CancelledError" or any(delivery.index < at < delivery.closed for at in unheard)
+    return delivery.closing == "rejected" and cut_short
 
 
 def _gone(event: EventStory) -> bool:
@@ -225,9 +216,9 @@ INVARIANT = Invariant(
         "event; one that it wrote while the event was being handled; one that it wrote, until one lease after the "
         "effect, while the consumer had not answered; one that it wrote after it had offered the event only to "
         "consumers that cannot read it, since the effect; one that it wrote after a consumer that had the event was "
-        "out of reach of Redis; one that it wrote when a consumer that had the event was cancelled, and did not "
-        "report; one that it did not report, of an event of a consumer that was cancelled or may not have heard a "
-        "reply, if the effect began after it; one that it did not report, and wrote after a consumer that had the "
+        "out of reach of Redis; one that it did not report, of an event that a consumer could not answer for, since it "
+        "was cancelled or may not have heard a reply, if it was the last to answer, or if the effect began after the "
+        "dead letter; one that it did not report, and wrote after a consumer that had the "
         "event was gone, if no consumer could read it that it was offered to since; a dead letter of the engine, if "
         "the holder was silent until its lease had ended"
     ),

@@ -16,6 +16,9 @@ that had. The lease ends by the clock of Redis: if that jumps ahead by half a le
 The first holder took its lease when the event was delivered to it, or later. One that found it in a sweep took it after
 its sweep before had ended. One that released it took it after it had begun with what was delivered to it.
 
+A demoted server refuses a holder from the first packet that it refused to the last one, also if the holder worked in
+between: no entry says which of a client's connections a request took.
+
 Where the scenario allows a loss of the store's data, a lease that can have been lost with it excuses an overlap, too.
 """
 

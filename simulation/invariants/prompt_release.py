@@ -17,12 +17,13 @@ effect that can have been recorded. If the broker gave the leader up instead, no
 if the store lost its mark before the follower's last delivery, or lost the leader while it was being handled, and the
 effect was cut off from its recording. Nor can it know if the lease had expired and another consumer had taken it (see
 `handled_once.py`), and the broker gave the leader up then. Nor can it know if the queue was trimmed of a leader that
-was never parked, as the scenario allows, after its last delivery. Where the scenario allows a loss of data, followers
-that can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of a follower of
-which a copy was delivered that follows another event, that copy may be all that an engine knows: then the bound is
-longer by one lookback and one sweep, unless that leader was done and its mark is kept. Nor is a follower judged that
-came when the time was over, by the clock of Redis, for which an engine keeps the mark of its leader: the retention, or
-the policy's memory if that is longer.
+was never parked, as the scenario allows, after its last delivery. An engine does know if the leader was offered again
+after that effect, and the last such delivery was acknowledged, neither handled nor parked. Where the scenario allows a
+loss of data, followers that can have been lost with it are judged by `nothing-lost` alone. If the store lost what it
+held of a follower of which a copy was delivered that follows another event, that copy may be all that an engine knows:
+then the bound is longer by one lookback and one sweep, unless that leader was done and its mark is kept. Nor is a
+follower judged that came when the time was over, by the clock of Redis, for which an engine keeps the mark of its
+leader: the retention, or the policy's memory if that is longer.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _forgotten(index: HistoryIndex, leader: EventStory, done: Handling, wait: Wa
 
     If the effect was not recorded, the loss of what the store held of its handling is as bad: it is not taken over.
     """
-    since = done.start if unrecorded(index, done, wait.stop) else done.end
+    since = done.start if _unknown(index, leader, done, wait.stop) else done.end
     return index.store_lost(leader.name, since, _last_known(wait))
 
 
@@ -82,10 +83,23 @@ def _last_known(wait: Wait) -> int:
 
 def _given_up(index: HistoryIndex, leader: EventStory, done: Handling) -> bool:
     """Say whether the broker gave the leader up, or forgot it, before its effect can have been recorded."""
-    if _trimmed(index, leader) and unrecorded(index, done, index.end):
+    if _trimmed(index, leader) and _unknown(index, leader, done, index.end):
         return True
     unknown = unrecorded(index, done, leader.dead) or taken_over(index, leader, done)
     return done.end < leader.dead and unknown
+
+
+def _unknown(index: HistoryIndex, leader: EventStory, done: Handling, before: int) -> bool:
+    """Say whether no engine can know that a leader was done: its effect was not recorded, nor acknowledged later."""
+    return unrecorded(index, done, before) and not _acknowledged_later(leader, done, before)
+
+
+def _acknowledged_later(leader: EventStory, done: Handling, before: int) -> bool:
+    last = leader.deliveries[-1] if leader.deliveries else None
+    if last is None or last.parked or last.closing != "acknowledged":
+        return False
+    unhandled = all(handling.start < last.index for handling in leader.handlings)
+    return unhandled and done.end < last.index < last.closed < before
 
 
 def _trimmed(index: HistoryIndex, leader: EventStory) -> bool:

@@ -15,6 +15,11 @@ which no consumer could work does not count. Nor does time in which
 - the consumer that found it in a sweep was handling what the same sweep had found before.
 
 A delivery that was refused or rejected is the queue's to offer again.
+
+The release bound is that of the scenario (`judge.release_bound`); by default it is what a lease, a wait for a leader,
+two sweeps and all redeliveries can add up to. It is a bound on all that happens in that time, so the latency of each
+request counts, and that of a request that is repeated. A slow network is no excuse: it was stated how fast is fast
+enough. A scenario with one raises the bound.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 1. An event that the engine itself handed out (it was released or rescued), whose handling was cut short by a death or
    whose holder is paused or cut off, starts again within one lease, one sweep and the release bound, in idle time. It
    need not if its handling ended after all, if it was given up, or if its holder continued before that. Nor need it if
-   an earlier holder, which was cut off before it could record its effect, records it within that time.
+   an earlier holder, which was cut off before it could record its effect, records it within that time. It cannot do so
+   while it is cut off.
 2. An event that the queue offers again after that time is not refused as held unless it is held: a consumer that shows
    signs of life is handling it, or has another delivery of it.
 
@@ -89,9 +90,16 @@ def _until(index: HistoryIndex, event: EventStory, handling: Handling) -> int:
     stops += [] if handling.cut or handling.end == NEVER else [handling.end]
     done = islice(between(event.effects, handling.start, index.end, _end), 2)
     stops += [other.end for other in done if other is not handling][:1]
-    before = (recorded_at(index, effect) for effect in event.effects if effect.end < handling.start)
-    stops += [at for at in before if at > handling.start]
+    before = (effect for effect in event.effects if effect.end < handling.start)
+    stops += [at for effect in before if (at := _recorded_at_last(index, effect)) > handling.start]
     return min(stops, default=index.end)
+
+
+def _recorded_at_last(index: HistoryIndex, effect: Handling) -> int:
+    """Return the index at which a holder shows that it has recorded an effect, or NEVER; not while it is cut off."""
+    sign = recorded_at(index, effect)
+    silent = any(begin < index.times[sign] < end for begin, end in index.silences(effect.consumer))
+    return NEVER if sign == NEVER or silent else sign
 
 
 def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:

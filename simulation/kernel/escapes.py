@@ -61,13 +61,14 @@ def place(frame: FrameType | None = None, task: Any = None) -> str:
     """Return the line of the code under test that is being executed, as `worker.py:12 in main`.
 
     That is the innermost line outside of the standard library, installed packages and the harness. If there is none,
-    the same is asked of the task that made the current task, and so on; then of installed packages.
+    the same is asked of the task that made the current task, and so on; then of installed packages. In an engine of the
+    harness, the function is named without its line: the place is in histories, and the file changes with each version.
     """
     fallback = ""
     for candidate in (*_stack(frame or sys._getframe(1)), *_makers(task)):
         path = candidate.f_code.co_filename
         if is_users(path):
-            return line_of(candidate, candidate.f_lineno)
+            return function_of(candidate) if _is_engine(path) else line_of(candidate, candidate.f_lineno)
         if not fallback and path.startswith(_INSTALLED):
             fallback = line_of(candidate, candidate.f_lineno)
     return fallback or "unknown code"
@@ -106,9 +107,14 @@ def is_users(path: str) -> bool:
     """Whether a source file is neither the standard library's, nor an installed package's, nor the harness's."""
     if path.startswith(_INSTALLED) or "-packages/" in path:  # another environment's site-packages or dist-packages
         return False
-    if path.startswith(_OWN) and (not path.startswith(_ENGINES) or path == _PROGRAM):
+    if path.startswith(_OWN) and not _is_engine(path):
         return False
     return not path.startswith(_LIBRARY) and not path.startswith("<")
+
+
+def _is_engine(path: str) -> bool:
+    """Whether a source file is that of an engine that the harness brings along."""
+    return path.startswith(_ENGINES) and path != _PROGRAM
 
 
 def is_of_library(path: str) -> bool:
@@ -119,6 +125,11 @@ def is_of_library(path: str) -> bool:
 def line_of(frame: FrameType, number: int) -> str:
     """Return a line of a frame's code, by its number, as `worker.py:12 in main`."""
     return f"{_source(frame)}:{number} in {frame.f_code.co_name}"
+
+
+def function_of(frame: FrameType) -> str:
+    """Return the function of a frame, as `worker.py in main`."""
+    return f"{_source(frame)} in {frame.f_code.co_name}"
 
 
 def _source(frame: FrameType) -> str:

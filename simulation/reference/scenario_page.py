@@ -129,7 +129,9 @@ def _rest() -> list[str]:
         "## `[expect]`",
         'What is expected of each engine, by its name: `native = "holds"`, or the invariants that it is known to'
         ' violate: `prefect = ["prompt-release"]`. An engine with a version is quoted: `"prefect@0.2.8"`. `causim run`'
-        " does not look at these verdicts; pytest does, and the project's test suite checks every shipped scenario.",
+        " and `causim check` do not look at these verdicts: any violation ends them with 1. pytest does: a scenario"
+        " passes if its seeds violate at least one of the named invariants and no other. The project's test suite"
+        " checks every shipped scenario.",
         "A budget limits what runs may cost. `causim run` exits with 1 and pytest fails if one is not kept, even if all"
         " invariants hold. A budget stands in `[expect]` and is for any engine, or in an engine's own table, which has"
         " its verdict too:",

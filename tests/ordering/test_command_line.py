@@ -6,13 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 import redis.asyncio
 
-from ordering import CausalOrdering, EventArrivedEarly, PartitionedOrdering
-from ordering.__main__ import main
+from ordering import CausalOrdering, EventArrivedEarly, PartitionedOrdering, Policy
+from ordering.__main__ import _ordering, _parser, main
 from tests.ordering.conftest import Recorder, event
 
 
@@ -209,3 +210,24 @@ def test_the_scope_of_the_drop_in(socket: str, capsys: Any) -> None:
     assert "the queue did" in ask(capsys, "dead", "list", *where)[1]
     assert ask(capsys, "dead", "retry", *where, str(event(1).id))[0] == 0
     assert json.loads(ask(capsys, "stats", *where, "--json")[1])["parked"] == 1
+
+
+@pytest.mark.parametrize("cluster", [False, True], ids=["single", "cluster"])
+def test_keys_beside_prefect(cluster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--prefect` names each key as the drop-in does, of which the command line can do without Prefect."""
+    pytest.importorskip("prefect_redis")
+    import ordering.prefect
+
+    url = "redis+cluster://localhost:7000" if cluster else "redis://localhost:6379"
+    of_prefect = ordering.prefect.cluster_key_prefix  # type: ignore[attr-defined]
+    monkeypatch.setattr(ordering.prefect, "cluster_key_prefix", partial(of_prefect, url=url))
+    scopes = ["triggers", "with:colon", "{braces}", "half{", "ü", "prefect:events:ordering"]
+    for scope in scopes:
+        options = ["stats", "redis://localhost", scope, "--prefect", *(["--cluster"] if cluster else [])]
+        asked = _parser().parse_args(options)
+        asked.policy = Policy()
+        client = redis.asyncio.Redis()
+        beside, drop_in = _ordering(asked, client), ordering.prefect.CausalOrdering(scope, redis=client)
+        assert beside._waitlist == drop_in._waitlist
+        for name in (beside._waitlist, "dead-letters", "untold", "claims", "dead:1", "seen:{1}", "event:a b"):
+            assert beside._key(name) == drop_in._key(name), scope

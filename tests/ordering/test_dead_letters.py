@@ -108,6 +108,49 @@ async def test_failing_callback_is_called_again(fleet: Fleet, caplog: pytest.Log
     assert calls == [str(event(2).id)] * 2
 
 
+async def test_endless_callback_holds_no_sweep(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A callback that never returns is stopped after a lease, and its sweep returns what it has found."""
+    calls: list[str] = []
+
+    async def endless(letter: DeadLetter) -> None:
+        calls.append(letter.id)
+        if len(calls) == 1:
+            await asyncio.get_running_loop().create_future()
+
+    writer = fleet.engine(ONCE)
+    for n in (1, 2):
+        assert await writer._give_up(event(n), "exhausted", report=False)
+        await writer.redis.zadd(writer._key("untold"), {str(event(n).id): 0})
+    assert await writer.give_up(event(3))
+    assert await writer.retry(event(3))
+    sweeper = fleet.engine(Policy(lease=timedelta(milliseconds=100)), on_dead_letter=endless)
+    assert [number(one) for one in await sweeper.get_lost_followers()] == [3]
+    assert len(calls) == 1, "the other letter is left to a later sweep"
+    assert "it was not done after a lease" in caplog.text
+    await expire(sweeper)
+    await sweeper.get_lost_followers()
+    assert set(calls[1:]) == {str(event(n).id) for n in (1, 2)}
+    assert await sweeper.redis.zcard(sweeper._key("untold")) == 0
+
+
+async def test_cancelled_part_of_a_callback(fleet: Fleet) -> None:
+    """A callback that awaits something cancelled has failed; the task that sweeps was not cancelled."""
+    calls: list[str] = []
+
+    async def broken(letter: DeadLetter) -> None:
+        calls.append(letter.id)
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    handler = Recorder(fleet.engine(ONCE, on_dead_letter=broken))
+    await fail_at_last(handler, event(3, 1))
+    assert handler.handled == [1, 3]
+    await expire(handler.engine)
+    await handler.engine.get_lost_followers()
+    assert calls == [str(event(2).id)] * 2
+
+
 async def test_dead_event_is_refused(fleet: Fleet) -> None:
     """A dead event is refused and its followers go on."""
     handler = Recorder(fleet.engine(ONCE))
@@ -128,6 +171,27 @@ async def test_a_dead_event_can_be_tried_again(fleet: Fleet) -> None:
     assert await sweep(handler) == [2]
     assert handler.handled == [1, 2]
     assert await handler.engine.redis.exists(handler.engine._key("waitlist"), handler.engine._key("claims")) == 0
+
+
+def repeat_requests(client: Any) -> None:
+    """Have a client make each request again, as after a lost reply."""
+    send = client.execute_command
+
+    async def twice(*words: Any, **options: Any) -> Any:
+        await send(*words, **options)
+        return await send(*words, **options)
+
+    client.execute_command = twice
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+async def test_repeated_request_has_the_same_answer(fleet: Fleet, verb: str) -> None:
+    """A retry or a discard whose reply was lost says that it was done."""
+    engine = fleet.engine()
+    assert await engine.give_up(event(1))
+    repeat_requests(engine.redis)
+    assert await getattr(engine, verb)(event(1))
+    assert not await getattr(engine, verb)(event(1)), "another request is answered by itself"
 
 
 async def test_dead_event_without_leader_is_retried(fleet: Fleet) -> None:

@@ -112,3 +112,22 @@ def test_the_interface_is_the_originals() -> None:
         expected, found = inspect.signature(method).parameters, inspect.signature(getattr(ours, name)).parameters
         assert list(found)[: len(expected)] == list(expected), name
         assert [found[one].default for one in expected] == [one.default for one in expected.values()], name
+
+
+async def test_scope_without_a_name(socket: str) -> None:
+    """A scope may have no name, as in the original: what one engine parks behind a leader, the other finds."""
+    import prefect_redis.ordering
+
+    import ordering.prefect
+
+    async with redis.asyncio.Redis(unix_socket_path=socket, decode_responses=True) as client:
+        await client.flushall()
+        ours, original = ordering.prefect.CausalOrdering("", redis=client), prefect_redis.ordering.CausalOrdering("")
+        original.redis = client
+        followers = [event(2, follows=1), event(3, follows=1)]
+        followers[1].occurred += timedelta(minutes=1)
+        await ours.record_follower(followers[0])
+        await original.record_follower(followers[1])
+        assert await original.get_followers(event(1)) == followers
+        assert await handle(ours, event(1)) == [1, 2, 3]
+        assert await original.event_has_been_seen(event(2))

@@ -19,6 +19,7 @@ from tests.ordering.conftest import event
 NAMES = names()
 POLICY = Policy()
 RULES = (rules_of(POLICY),)
+TOKEN = "t9"
 LEADER, FIRST, SECOND, FRESH, DEAD = (str(event(n).id) for n in (1, 2, 3, 4, 5))
 
 
@@ -35,7 +36,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "complete": (*RULES, LEADER, "holder", digest_of(LEADER), "", "", "next"),
     "complete_and_begin": (*RULES, LEADER, "holder", digest_of(LEADER), "", "", "next", *named(FRESH, "")),
     "complete_many": (*RULES, LEADER, "holder", digest_of(LEADER)),
-    "discard": (DEAD, 1000, 1000, digest_of(DEAD)),
+    "discard": (DEAD, TOKEN, 1000, 1000, 1000, digest_of(DEAD)),
     "fail": (*RULES, LEADER, "holder", "failed", 0, "error"),
     "give_up": (*RULES, FRESH, "", "5", "reason", "", "{}", 0),
     "letters": (0, -1),
@@ -45,7 +46,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "release": (LEADER, "drain"),
     "renew": (LEADER, "holder", 1000, ""),
     "renew_many": (1000, 0, LEADER, "holder", ""),
-    "revive": (DEAD,),
+    "revive": (DEAD, TOKEN, 1000),
     "several": (
         *RULES,
         *("begin", 10, "causal", *named(FRESH, "none")),

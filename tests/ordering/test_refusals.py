@@ -11,13 +11,14 @@ from redis.exceptions import (
     ClusterDownError,
     NoPermissionError,
     OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     ResponseError,
 )
 
-from ordering import EventArrivedEarly, Policy
+from ordering import EventArrivedEarly, Policy, ReceivedEvent
 from simulation import Laboratory, loads
-from tests.ordering.conftest import Fleet, Recorder, event
+from tests.ordering.conftest import Fleet, Recorder, event, number, wait_out
 
 SHORT = Policy(lease=timedelta(seconds=2))
 
@@ -40,6 +41,7 @@ PASSING = [
     OutOfMemoryError("no"),
     ClusterDownError("no"),
     ResponseError("BUSY a script"),
+    NoPermissionError("not now"),
     OSError("gone"),
     RedisClusterException("no node is reachable"),
     AttributeError("a connection is closing"),
@@ -98,8 +100,8 @@ async def test_refused_for_a_whole_lease(fleet: Fleet, caplog: pytest.LogCapture
 
 async def test_an_error_that_stays_is_not_waited_out(fleet: Fleet) -> None:
     handler = Recorder(fleet.engine())
-    calls = refuse(handler.engine, "complete", NoPermissionError("not you"))
-    with pytest.raises(NoPermissionError):
+    calls = refuse(handler.engine, "complete", ResponseError("WRONGTYPE a key"))
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
         await handler(event(1))
     assert calls.count("complete") == 1
 
@@ -135,3 +137,42 @@ def test_refused_lease_out_of_memory(laboratory: Laboratory) -> None:
     run = laboratory.run(loads(FULL))
     assert run.verdict == "holds"
     assert len(list(run.history.of("started"))) == 1
+
+
+class Unreadable(ReceivedEvent):
+    """Events of which this process cannot read number 2."""
+
+    @classmethod
+    def model_validate_json(cls, *args: Any, **options: Any) -> Any:
+        """Read an event, if it is another one."""
+        one = super().model_validate_json(*args, **options)
+        if number(one) == 2:
+            raise ValueError("unknown")
+        return one
+
+
+async def test_refused_unreadable_event(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A sweep that may not give back what it cannot read returns what else it has found."""
+    engine = fleet.engine(SHORT, event_type=Unreadable)
+    for follower in (event(2, 1), event(3, 1)):
+        await engine.record_follower(follower)
+    await wait_out(engine)
+    refuse(engine, "fail", ReadOnlyError("no"))
+    assert [number(one) for one in await engine.get_lost_followers()] == [3]
+    assert "cannot be read" in caplog.text
+
+
+async def test_refused_note_of_a_dead_letter(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A sweep that may not note that a dead letter was reported returns what it has found."""
+    engine = fleet.engine(SHORT)
+    assert await engine.give_up(event(1))
+    await engine.redis.zadd(engine._key("untold"), {str(event(1).id): 0})
+    await engine.record_follower(event(3, 2))
+    await wait_out(engine)
+
+    async def refusing(*_: Any, **__: Any) -> Any:
+        raise ReadOnlyError("no")
+
+    engine._report_and_clear = refusing  # type: ignore[method-assign]
+    assert [number(one) for one in await engine.get_lost_followers()] == [3]
+    assert "a later sweep reports" in caplog.text

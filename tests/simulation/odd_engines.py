@@ -83,13 +83,16 @@ class InOneLine(MinimalEngine):
         self.lease = context.policy.lease // 1000
 
     async def handle(self, event: Any) -> Outcome | None:
-        while event.follows and not await self.seen(event.follows):  # noqa: ASYNC110
-            await asyncio.sleep(0.25)
+        await self.wait(event)
         async with self.lock():
             if await self.seen(event.id):
                 return "seen"
             await self.take_effect(event)
         return "handled"
+
+    async def wait(self, event: Any) -> None:
+        while event.follows and not await self.seen(event.follows):  # noqa: ASYNC110
+            await asyncio.sleep(0.25)
 
     async def seen(self, identity: str) -> bool:
         return bool(await self.redis.exists(f"{self.prefix}:seen:{identity}"))
@@ -114,6 +117,41 @@ class InOneLine(MinimalEngine):
         while True:
             await asyncio.sleep(self.lease / 3000)
             await self.redis.pexpire(f"{self.prefix}:lock", self.lease)
+
+
+class PollsForALookback(InOneLine):
+    """The same, but it polls ever more seldom, and for no longer than the lookback for a leader that was not delivered.
+
+    A consumer waits for an event once, however often it is delivered. What the queue gives up is done with.
+    """
+
+    def __init__(self, context: EngineContext) -> None:
+        super().__init__(context)
+        self.mine: set[str] = set()
+
+    async def handle(self, event: Any) -> Outcome | None:
+        if event.id in self.mine:
+            return "busy"
+        self.mine.add(event.id)
+        try:
+            return await super().handle(event)
+        finally:
+            self.mine.remove(event.id)
+
+    async def wait(self, event: Any) -> None:
+        keep = self.context.policy.retention // 1000
+        await self.redis.set(f"{self.prefix}:known:{event.id}", 1, px=keep)
+        leader = event.follows if event.follows != event.id else None
+        waited, pause, lookback = 0.0, 0.25, self.context.policy.lookback / SECOND
+        while leader and not await self.seen(leader):
+            if waited > lookback and not await self.redis.exists(f"{self.prefix}:known:{leader}"):
+                break
+            await asyncio.sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, 5.0)
+
+    async def give_up(self, event: Any) -> bool:
+        await self.redis.set(f"{self.prefix}:seen:{event.id}", 1, px=self.context.policy.retention // 1000)
+        return True
 
 
 class ParksUnderItsOwnKeys(InOneLine):

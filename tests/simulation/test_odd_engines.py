@@ -268,7 +268,7 @@ def test_innocents_are_shipped() -> None:
 
 
 @pytest.mark.parametrize("scenario", ["leader-follower", "late-leader", "three-events", "fan-out", "in-order"])
-@pytest.mark.parametrize("engine", [f"{HERE}InOneLine", "native-waiting"])
+@pytest.mark.parametrize("engine", [f"{HERE}InOneLine", f"{HERE}PollsForALookback", "native-waiting"])
 def test_the_innocent_are_acquitted(engine: str, scenario: str, laboratory: Laboratory) -> None:
     judgement = laboratory.run(roomy(load(f"scenarios/{scenario}.toml")), engine=engine).judgement
     assert judgement.verdict == "holds", (judgement.violations[:2], judgement.reasons)

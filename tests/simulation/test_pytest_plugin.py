@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
+from simulation import Laboratory, loads
 from simulation.cli.files import scenario_files
 from tests.simulation import preloaded
+from tests.simulation.terminals import shown_in_a_terminal
 
 pytest_plugins = "pytester"
 assert preloaded.MODULES
@@ -62,6 +68,34 @@ def test_what_a_file_expects_must_come_true(pytester: pytest.Pytester) -> None:
     result = run(pytester)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["native: holds in 1 seeds, expected: causal-order"])
+
+
+OFTEN_TWICE = """
+[[faults]]
+kind = "duplicate"
+probability = 0.2
+"""
+
+
+def test_unexpected_violation_fails(pytester: pytest.Pytester, embedded: Laboratory) -> None:
+    """A file that names one invariant fails if another is violated too, also behind a seed that does as expected."""
+    text = LATE.format(engine="null", expect='[expect]\nnull = "causal-order"\n', word="handled") + OFTEN_TWICE
+    world = loads(text)
+    as_expected = [
+        {v.invariant for v in embedded.run(world, seed).violations} == {"causal-order"} for seed in range(30)
+    ]
+    seed = next(seed for seed in range(29) if as_expected[seed] and not as_expected[seed + 1])
+    pytester.makefile(".toml", late=text.replace("[expect]", f"seed = {seed}\n[expect]"))
+    run(pytester).assert_outcomes(passed=1)
+    result = run(pytester, "--causim-seeds", "2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "violated  handled-once",
+            "expected  causal-order",
+            f"replay    causim run late.toml --engine null --seed {seed + 1}",
+        ]
+    )
 
 
 def test_a_run_that_exercised_nothing_fails(pytester: pytest.Pytester) -> None:
@@ -214,3 +248,16 @@ def test_odd_numbers_are_refused(pytester: pytest.Pytester, option: str) -> None
         result = run(pytester, f"{option}={value}")
         result.stderr.fnmatch_lines([f"*argument {option}: must be *"])
         assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.nightly)])
+def test_failure_fits_a_narrow_terminal(workers: str, tmp_path: Path) -> None:
+    """The story of a failure is broken between words, also if it comes from a worker; its command stays whole."""
+    (tmp_path / "late.toml").write_text(LATE.format(engine="null", expect="", word="handled"), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", workers, "--causim-store=embedded"]
+    surroundings = {"PYTEST_ADDOPTS": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    shown = shown_in_a_terminal([*command, "late.toml"], 60, tmp_path, surroundings)
+    replay = "replay    causim run late.toml --engine null --seed 1"
+    story = shown[shown.index("causal-order is violated") : shown.index(replay)].splitlines()
+    assert any(line.startswith(" " * 10) for line in story), "a line goes on below its text"
+    assert max(map(len, story)) <= 60

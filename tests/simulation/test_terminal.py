@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from simulation import Laboratory, load
 from simulation.cli import main
+from tests.simulation.terminals import shown_in_a_terminal
 
 SCENARIO = "scenarios/late-leader.toml"
 COMMAND = [sys.executable, "-m", "simulation"]
@@ -22,20 +22,8 @@ EMBEDDED = ["--store", "embedded"]  # a server of its own would have the limit o
 
 
 def in_a_terminal(arguments: list[str], columns: int) -> str:
-    """Run the command in a terminal of so many columns, and return what it shows."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 65536):
-            shown += piece
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    process.wait()
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r\n", "\n").replace("\r", "\n")
+    """Run causim in a terminal of so many columns, and return what it shows."""
+    return shown_in_a_terminal([*COMMAND, *arguments], columns)
 
 
 def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:

@@ -30,3 +30,14 @@ local now = math.floor(now_us / 1000)
 local from_now = math.ceil(now_us / 1000)
 
 local function text(value) return value and value ~= "" end
+
+-- The reply to a request may be lost: asked again under the same token within a lease, a script gives the same answer.
+local function answered_before(token)
+  local answer = redis.call("GET", key("answered:" .. token))
+  return answer and cjson.decode(answer)
+end
+
+local function answer_once(token, answer, lease)
+  redis.call("SET", key("answered:" .. token), cjson.encode(answer), "PX", lease)
+  return answer
+end

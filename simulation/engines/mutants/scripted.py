@@ -54,7 +54,7 @@ GIVING_UP = (
         scenario="ladder/p3-reply-lost-failing.toml",
         convicted_by=("given-up-with-reason",),
         edits=(
-            Edit("fail", "if answered then", "if false then"),
+            Edit("fail", "if before then", "if false then"),
             Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
         ),
     ),

@@ -162,6 +162,21 @@ BEGIN = (
         ),
     ),
     Mutant(
+        name="ties-by-the-greater-id",
+        planted="of siblings that occurred at the same moment, the one with the greatest id is handed out first",
+        scenario="simultaneous.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit(
+                SHARED,
+                'local id = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]\n    if not id',
+                'local one = redis.call("ZRANGE", key("queue:" .. leader), 0, 0, "WITHSCORES")\n'
+                '    local id = one[1] and redis.call("ZREVRANGEBYSCORE", key("queue:" .. leader), one[2], one[2])[1]\n'
+                "    if not id",
+            ),
+        ),
+    ),
+    Mutant(
         name="one-payload-a-leader",
         planted="what parked events say is kept by leader: siblings overwrite each other",
         scenario="ladder/n16-fresh-sibling.toml",

@@ -18,10 +18,12 @@ import pytest
 
 from simulation.history.history import History
 from simulation.invariants import INVARIANTS, judge
-from tests.simulation.invariants.short_histories import history_of
+from tests.simulation.invariants.short_histories import AT_MOST, history_of
 from tests.simulation.second_judge.rules import second_judge
 
 FILES = sorted((Path(__file__).parent / "clauses").glob("*.toml"))
+NEEDED = 9
+"""How many entries a clause may have that says by `longer` why eight do not tell it."""
 BESIDE = {"recorded_effects", "idle_time"}
 """Modules with rules that several invariants share."""
 ITEM = re.compile(r"\n(?=\n|- |\d\. | +\d\. )")
@@ -51,7 +53,8 @@ CASES = [
 def history_in(path: Path, number: int, case: str) -> History:
     clause = clauses(path)[number]
     story = clause["story"].format(*clause[case])
-    return history_of(f"{clause.get('known', '')}\n{story}", **clause.get("header", {}))
+    at_most = NEEDED if clause.get("longer") else AT_MOST
+    return history_of(f"{clause.get('known', '')}\n{story}", at_most=at_most, **clause.get("header", {}))
 
 
 @pytest.mark.parametrize(("path", "number", "case"), CASES)
@@ -63,6 +66,13 @@ def test_clause(path: Path, number: int, case: str) -> None:
     violations = judge(history, [invariant.name]).violations
     assert bool(violations) is (case == "rejected"), clauses(path)[number]
     assert (invariant.name in second_judge(history)) is (case == "rejected")
+
+
+def test_longer_clauses() -> None:
+    """A clause that says why it needs more than eight entries has more, and what it belongs to is shown by eight."""
+    longer = [(path, number) for path in FILES for number, one in enumerate(clauses(path)) if one.get("longer")]
+    assert all(len(history_in(*one, case)) > AT_MOST for one in longer for case in ("accepted", "rejected")), longer
+    assert not any(clauses(path)[number]["says"] or clauses(path)[number]["excuses"] for path, number in longer)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -490,12 +490,12 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     if by == "broker" and any(taken_unheard(reading, o, dead) for o in reading.offers_of(event) if o.index < dead):
         return True
     reported = letter.details.get("told") is True  # type: ignore[attr-defined]
-    closed = max((o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead), default=0)
-    cancelled = why(reading, closed) == "CancelledError"
-    if by == "broker" and not reported and (cancelled or gone_with_it(reading, event, dead)):
+    if by == "broker" and not reported and gone_with_it(reading, event, dead):
         return True
-    refused = [o for o in reading.offers_of(event) if o.how == "rejected" and (o.closed or 0) < dead < effect.start]
-    if by == "broker" and not reported and any(without_an_answer(reading, o) for o in refused):
+    answered = [o for o in reading.offers_of(event) if o.closed is not None and o.closed < dead]
+    last = max((o.closed or 0 for o in answered), default=0)
+    some = [o for o in answered if o.how == "rejected" and (effect.start > dead or o.closed == last)]
+    if by == "broker" and not reported and any(without_an_answer(reading, o) for o in some):
         return True
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
@@ -660,14 +660,23 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         unknown = dead and (unrecorded(reading, done, dead[0]) or taken_over(reading, leader, done))
         if dead and done.end < dead[0] and unknown:
             continue
-        if is_gone(reading, leader) and unrecorded(reading, done, reading.last):
+        if is_gone(reading, leader) and nobody_knows(reading, leader, done, reading.last):
             continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
-        since = done.start if unrecorded(reading, done, stop_of(reading, event)) else done.end
+        since = done.start if nobody_knows(reading, leader, done, stop_of(reading, event)) else done.end
         if reading.store_lost(leader, since, last) or forgotten_by_now(reading, done, reading.at(known)):
             continue
         if waited_too_long(reading, event, leader, max(done.end, known), []):
             yield event
+
+
+def nobody_knows(reading: Reading, leader: str, done: Work, before: int) -> bool:
+    """Say whether an effect was not recorded, and no consumer said later, by an acknowledgement, that it was done."""
+    offers = [o for o in reading.offers_of(leader) if o.index > (done.end or 0)]
+    last = offers[-1] if offers else None
+    if last and last.how == "acknowledged" and not last.parked and last.closed is not None and last.closed < before:
+        return any(w.start > last.index for w in reading.works_of(leader)) and unrecorded(reading, done, before)
+    return unrecorded(reading, done, before)
 
 
 def is_gone(reading: Reading, event: str) -> bool:
@@ -787,7 +796,12 @@ def begun_again(reading: Reading, work: Work) -> int:
     stops += [work.end] if work.end is not None and not work.cut else []
     stops += [w.end for w in reading.effects_of(work.event) if w is not work and (w.end or 0) > work.start and w.end]
     before = [w for w in reading.effects_of(work.event) if (w.end or 0) < work.start]
-    stops += [at for w in before if (at := recorded_at(reading, w)) > work.start]
+    signs = [(w, recorded_at(reading, w)) for w in before]
+    stops += [
+        i
+        for w, i in signs
+        if i > work.start and not any(a < reading.at(i) < b for a, b in reading.silences(w.consumer))
+    ]
     return min([*stops, reading.last])
 
 
