@@ -18,6 +18,7 @@ from simulation.kernel.durations import format_duration
 from simulation.scenario.allow import AllowTable
 from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
 from simulation.scenario.consistency import contradictions, misplaced
+from simulation.scenario.consumers import Consumers
 from simulation.scenario.errors import BadScenario, known_names
 from simulation.scenario.faults import Fault, describe
 from simulation.scenario.messages import first, sentences
@@ -26,9 +27,6 @@ from simulation.scenario.topology import TopologyTable
 from simulation.scenario.types import (
     EVENTS_COST,
     MAX_EVENTS,
-    MAX_TASKS,
-    TASKS_COST,
-    ConsumerCount,
     Count,
     Delay,
     Duration,
@@ -75,46 +73,6 @@ class Broker(Table):
     def redelivery_time(self) -> int:
         """How long after its first delivery an event that always fails is given up, in microseconds."""
         return sum(self.redelivery_delay(attempt) for attempt in range(1, min(self.max_failures, 100_000) + 1))
-
-
-class Consumers(Table):
-    """The consumers of the group."""
-
-    count: ConsumerCount = Field(2, description="how many")
-    concurrency: Tasks = Field(1, description="deliveries that one consumer works on at a time")
-    handler: Literal["reentrant", "plain"] = Field(
-        "reentrant", description="whether the handler enters the engine again for an event that the engine hands it"
-    )
-    handler_time: Delay = Field("5ms", validate_default=True, description="how long a handler runs")
-    handler_failure: Probability = Field(0.0, description="probability that a handler raises")
-    sweep_interval: Duration = Field(
-        _TERMS.sweep_interval, gt=0, description="time between two sweeps for overdue followers"
-    )
-    start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
-    restart: Literal["always", "on-failure", "never"] = Field(
-        "always", description="whether a program that has ended by itself is started again"
-    )
-    restart_delay: Duration = Field(
-        1_000_000, gt=0, description="how long after that; doubled each time until it has handled something"
-    )
-    engines: Mapping[str, str | Mapping[str, str]] = Field(
-        {},
-        description="consumers that run another engine than the one under test: the engine, by consumer;"
-        ' or by the engine under test: { c2 = { prefect = "prefect@0.2.8" } }, and any other has c2 to itself',
-    )
-
-    @model_validator(mode="after")
-    def _tasks_are_not_too_many(self) -> Self:
-        if (tasks := self.count * self.concurrency) > MAX_TASKS:
-            raise ValueError(
-                f"'count' times 'concurrency' are {tasks:,} tasks; at most {MAX_TASKS:,} can be, since {TASKS_COST}"
-            )
-        return self
-
-    def engine_of(self, consumer: str, tested: str) -> str:
-        """Return the engine that a consumer runs while some engine is under test."""
-        chosen = self.engines.get(consumer, tested)
-        return chosen if isinstance(chosen, str) else chosen.get(tested, tested)
 
 
 class Producer(Table):
