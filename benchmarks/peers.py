@@ -11,7 +11,7 @@ wire to a server of a few lines, which has the same fakeredis execute them as ca
 wire: it runs them on asyncio's own loop, against a redis-server or fakeredis's own client.
 
 All take turns in short stretches, so that what else the machine does disturbs all alike; a ratio is to causim in the
-same round. A peer that is not installed, or that cannot run the race, has a row that says so.
+same round. A peer that is not installed, or that cannot run the race to its end, has a row that says so.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import asyncio
 import gc
 import importlib
 import logging
+import os
 import random
 import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -382,39 +383,60 @@ class Measured:
     rates: list[float] = field(default_factory=list)
     """Schedules a second, by round."""
     by_cpu: list[float] = field(default_factory=list)
-    """Schedules a second of this process's processor time, by round."""
+    """Schedules a second of processor time, by round."""
     found: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, work: Callable[[Contestant], None]) -> None:
-        """Do some work with the contestant, unless it has failed; if it fails now, keep its own words."""
+        """Do some work with the contestant, unless it has failed; if it fails now, keep its own words.
+
+        A peer may end itself, as with SystemExit: then the others go on. KeyboardInterrupt ends all.
+        """
         if self.contestant is None or self.why_not:
             return
         try:
             work(self.contestant)
-        except Exception as error:
-            self.why_not = f"{type(error).__name__}: {error}".splitlines()[0]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self.why_not = f"did not finish: {in_words(error)}"
 
 
 def enter(package: str, make: Callable[[ExitStack], Contestant], stack: ExitStack) -> Measured:
-    """Let a contestant enter, if its package is installed."""
+    """Let a contestant enter, if its package is installed and it can be made."""
     try:
         return Measured(package, make(stack))
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        return Measured(package, why_not=f"{package} is not installed: pip install {package}")
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            return Measured(package, why_not=f"{package} is not installed: pip install {package}")
+        return Measured(package, why_not=f"did not start: {in_words(error)}")
+
+
+def in_words(error: BaseException) -> str:
+    """Return an error as the text of a cell."""
+    return " ".join(f"{type(error).__name__}: {error}".splitlines()[0].replace("|", "/").split())
 
 
 def stretch(measured: Measured, contestant: Contestant, first: int, seconds: float) -> None:
-    """Explore the engine itself for a while, and take the times. Raises RaceLost if it is convicted."""
-    done, wall, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - wall < seconds:
+    """Explore the engine itself for so much processor time of this process. Raises RaceLost if it is convicted."""
+    done, wall, cpu = 0, time.perf_counter(), processor_time()
+    began = time.process_time()
+    while time.process_time() - began < seconds:
         explored = contestant.explore("native", first + done, CHUNK)
         done += explored.schedules
         if explored.convicted:
             raise RaceLost(f"the engine itself is convicted, within {CHUNK} schedules from seed {first + done}")
     measured.rates.append(done / (time.perf_counter() - wall))
-    measured.by_cpu.append(done / (time.process_time() - cpu))
+    measured.by_cpu.append(done / (processor_time() - cpu))
+
+
+def processor_time() -> float:
+    """Return the processor time of this process and of its children, such as a redis-server, in seconds."""
+    ticks, own = 0, os.getpid()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # a process that has ended meanwhile
+            fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+            ticks += (int(fields[11]) + int(fields[12])) * (int(fields[1]) == own)
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def search(measured: Measured, contestant: Contestant, engine: str, most: int) -> None:
@@ -452,9 +474,9 @@ def warm_up(contestant: Contestant) -> None:
 
 NOTES = """\
 The race: `scenarios/leader-follower.toml`, two consumers, the engine `ordering` and the client `redis.asyncio`, both
-unmodified. *By processor time*: schedules a second of processor time of the process that explores, a redis-server not
-included; on a busy machine it is the steadier figure. Ratios are to causim on its embedded store in the same round; all
-figures are medians. What depends on the machine least is the ratios by processor time.
+unmodified. *By processor time*: schedules a second of processor time, that of the redis-server included. Where the load
+is higher than 1, the figures by the clock say little. The ratios by processor time depend on the machine least. Ratios
+are to causim on its embedded store in the same round; all figures are medians.
 
 The planted races: `ignore-leader` has lost the check of the leader; `check-then-act` asks who waits a round trip before
 it says that the leader was handled. Behind each are the schedules until the conviction, from three seeds (the
@@ -504,9 +526,9 @@ def table(entered: Sequence[Measured]) -> Iterator[str]:
             continue
         figures = [
             f"{statistics.median(one.rates):.1f}",
-            f"{ratio(one.rates, first.rates):.2f}",
+            shown(ratio(one.rates, first.rates), 2),
             f"{statistics.median(one.by_cpu):.1f}",
-            f"{ratio(one.by_cpu, first.by_cpu):.2f}",
+            shown(ratio(one.by_cpu, first.by_cpu), 2),
         ]
         yield who + f"| {' | '.join([*figures, *(one.found[name] for name in PLANTED)])} |"
 
@@ -515,24 +537,34 @@ def beside_the_best(entered: Sequence[Measured]) -> Iterator[str]:
     """Yield how many times the schedules of the best peer with a wire causim runs, on each store: none without one."""
     rival = max(
         (one for one in entered if one.package in WIRED and one.rates and not one.why_not),
-        key=lambda one: statistics.median(one.rates),
+        key=lambda one: statistics.median(one.by_cpu),
         default=None,
     )
     for one in entered:
-        if rival and rival.contestant and one.package == "causim" and one.contestant:
-            times = f"{ratio(one.rates, rival.rates):.1f} times the schedules a second of {rival.contestant.name}"
-            yield f"- causim on its {one.contestant.store} store: {times}"
+        if rival and rival.contestant and one.package == "causim" and one.contestant and not one.why_not:
+            times = shown(ratio(one.by_cpu, rival.by_cpu), 1)
+            yield (
+                f"- causim on its {one.contestant.store} store: {times} times the schedules of "
+                f"{rival.contestant.name} in a second of processor time"
+            )
 
 
-def ratio(these: Sequence[float], those: Sequence[float]) -> float:
-    """Return the median of the ratios, round by round."""
+def ratio(these: Sequence[float], those: Sequence[float]) -> float | None:
+    """Return the median of the ratios, round by round; None if one of the two has not run in each round."""
+    if not these or len(these) != len(those):
+        return None
     return statistics.median(this / that for this, that in zip(these, those, strict=True))
+
+
+def shown(value: float | None, digits: int) -> str:
+    """Return a figure of the table; a dash for none."""
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def main() -> None:
     """Measure, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3.0, help="the length of a stretch")
+    parser.add_argument("--seconds", type=float, default=3.0, help="processor time of a stretch")
     parser.add_argument("--stretches", type=int, default=5, help="how often each has its turn")
     parser.add_argument("--most", type=int, default=100, help="schedules after which a search gives up")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/peers.md"))
@@ -548,7 +580,8 @@ def main() -> None:
     ]
     print("\n".join(lines))
     made = (
-        f"Made by `python benchmarks/peers.py`: {given.stretches} stretches of {given.seconds:g} s for each, in turns; "
+        f"Made by `python benchmarks/peers.py`: {given.stretches} stretches of {given.seconds:g} s of processor time "
+        f"for each, in turns; {datetime.now(UTC):%Y-%m-%d}, load {os.getloadavg()[1]:.0f} on {os.cpu_count()} cores; "
         f"Python {sys.version.split()[0]}, redis-py {version('redis')}, fakeredis {version('fakeredis')}."
     )
     given.out.write_text("\n".join(["# The peers, on one race", "", made, "", *lines, "", NOTES]), encoding="utf-8")

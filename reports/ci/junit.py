@@ -58,7 +58,7 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
             "time": f"{outcome.seconds:.3f}",
         },
     )
-    facts = {"judged": outcome.rests, "coverage": outcome.covered, "outside": outcome.outside}
+    facts = {"judged": outcome.rests, "coverage": "; ".join(outcome.covered), "outside": outcome.outside}
     facts["never struck"] = ", ".join(outcome.silent)
     if any(facts.values()):
         properties = ET.SubElement(case, "properties")

@@ -59,13 +59,13 @@ def _table(outcomes: list[Outcome]) -> str:
 
 
 def _covered(outcomes: list[Outcome]) -> list[str]:
-    lines = [
-        f"- {plain(outcome.name)}, {plain(outcome.engine)}: {plain(outcome.covered)}"
-        for outcome in outcomes
-        if outcome.covered
-    ]
-    more = [f"- and {len(lines) - MAX_OUTCOMES:,} more"] if len(lines) > MAX_OUTCOMES else []
-    return ["\n".join(["What the runs covered:", "", *lines[:MAX_OUTCOMES], *more])] if lines else []
+    measured = [outcome for outcome in outcomes if outcome.covered]
+    lines = []
+    for outcome in measured[:MAX_OUTCOMES]:
+        first, *others = map(plain, outcome.covered)
+        lines += [f"- {plain(outcome.name)}, {plain(outcome.engine)}: {first}", *(f"  - {other}" for other in others)]
+    more = [f"- and {len(measured) - MAX_OUTCOMES:,} more"] if len(measured) > MAX_OUTCOMES else []
+    return ["\n".join(["What the runs covered:", "", *lines, *more])] if lines else []
 
 
 def _outside(outcome: Outcome) -> str:

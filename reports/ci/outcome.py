@@ -29,8 +29,8 @@ class Outcome:
     """The steps that led there, one line each."""
     rests: str = ""
     """The invariants that the verdict rests on, and those that could not be judged, with the reasons."""
-    covered: str = ""
-    """The coverage of the runs, in a sentence; empty if there was one run."""
+    covered: tuple[str, ...] = ()
+    """The coverage of the runs, a sentence a line; empty if there was one run."""
     outside: str = ""
     """Things reached outside of the runs, as the scenario allows; empty if none."""
     silent: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from reports.ci.outcome import Outcome as CiOutcome
 from reports.figures.render_process import Illustrator, illustrator
 from reports.text.run_text import story
 from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
-from simulation.cli.coverage_lines import headline, is_independent, lines
+from simulation.cli.coverage_lines import is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.errors import message_of, naming
 from simulation.cli.files import scenario_files
@@ -203,8 +203,7 @@ def _keep(outcome: Outcome, given: RunOptions, laboratory: Laboratory, draws: Il
         extra["covered"] = tally.covered.record(independent=is_independent(job))
     if job.scenario.swarm is not None:
         extra["drawn"] = drawn(job, outcome.run.seed)
-    searched = tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
-    results = ResultsFolder(given.out, job.scenario.name, draws, searched)
+    results = ResultsFolder(given.out, job.scenario.name, draws, _covered(job, tally))
     outcome.folder = results.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 
 
@@ -255,10 +254,14 @@ def _ci_outcome(outcome: Outcome, given: RunOptions) -> CiOutcome:
         story=_story(outcome, invariant),
         seeds=tally.runs,
         rests=tally.rests,
-        covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
+        covered=_covered(job, tally),
         outside="; ".join(tally.outside),
         silent=tuple(sorted(tally.silent_faults)),
     )
+
+
+def _covered(job: Job, tally: Tally) -> tuple[str, ...]:
+    return tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
 
 
 def _story(outcome: Outcome, invariant: str) -> tuple[str, ...]:

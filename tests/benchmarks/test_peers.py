@@ -11,7 +11,23 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from benchmarks.peers import FOLLOWER, LEADER, ORDERINGS, Causim, Measured, Race, Simloop, enter, ratio, serve, table
+from benchmarks.peers import (
+    FOLLOWER,
+    LEADER,
+    ORDERINGS,
+    PLANTED,
+    Causim,
+    Contestant,
+    Measured,
+    Race,
+    Simloop,
+    beside_the_best,
+    enter,
+    ratio,
+    serve,
+    stretch,
+    table,
+)
 from simulation.stores.fakeredis_store import EmbeddedStore
 
 
@@ -62,18 +78,36 @@ def test_peer_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "simloop is not installed: pip install simloop" in row
 
 
-def test_peer_that_fails() -> None:
-    """A peer that fails has a row with its own words."""
+@pytest.mark.parametrize("error", [RuntimeError("no sockets here\nat all"), SystemExit("no sockets here")])
+def test_peer_that_fails(error: BaseException) -> None:
+    """A contestant that fails has a row with its own words, and the others have theirs, also if it is the first."""
 
-    def fail(_: Causim) -> None:
-        raise RuntimeError("no sockets here\nat all")
+    def fail(_: Contestant) -> None:
+        raise error
 
     with ExitStack() as stack:
-        measured = Measured("causim", Causim(stack, "embedded"))
-        measured.attempt(fail)
-        *_, row = table([measured])
-    assert "RuntimeError: no sockets here |" in row
+        first, other = (Measured("causim", Causim(stack, "embedded")) for _ in range(2))
+        rival = Measured("simloop", other.contestant, rates=[1.0], by_cpu=[2.0])
+        first.attempt(fail)
+        other.attempt(partial(stretch, other, first=1, seconds=0))
+        for one in (other, rival):
+            one.found = dict.fromkeys(PLANTED, "1")
+        _, _, failed, row, _ = table([first, other, rival])
+        assert f"did not finish: {type(error).__name__}: no sockets here |" in failed
+        assert "| – |" in row, "there is nothing to compare it with"
+        assert len(list(beside_the_best([first, other, rival]))) == 1
+
+
+def test_peer_that_does_not_start() -> None:
+    """A contestant that is installed and cannot be made has a row with the reason."""
+
+    def fail(_: ExitStack) -> Contestant:
+        raise ModuleNotFoundError("No module named 'greenlet'", name="greenlet")
+
+    *_, row = table([Measured("causim"), enter("simloop", fail, ExitStack())])
+    assert "did not start: ModuleNotFoundError: No module named 'greenlet'" in row
 
 
 def test_ratios_are_taken_round_by_round() -> None:
     assert ratio([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == 3.0
+    assert ratio([2.0], [1.0, 10.0]) is None

@@ -227,6 +227,18 @@ def test_every_order_gives_no_estimate(capsys: pytest.CaptureFixture[str]) -> No
     assert printed["covered"]["behaviours"] > 1
 
 
+def test_coverage_of_a_build(tmp_path: Path) -> None:
+    """The summary and the JUnit file of a build have behaviours, transitions and the states that faults struck."""
+    crash = SCENARIOS.parent / "docs/reference/faults/crash.toml"
+    summary, junit = tmp_path / "summary.md", tmp_path / "junit.xml"
+    options = ["--seeds", "12", "--no-results", "--quiet", "--summary", str(summary), "--junit", str(junit)]
+    assert main(["run", str(crash), *options]) == 0
+    for shown in (summary.read_text(encoding="utf-8"), junit.read_text(encoding="utf-8")):
+        assert "distinct behaviours in 12 runs" in shown
+        assert "transitions of the event model hit; never: " in shown
+        assert "faults by the state they struck: crash" in shown
+
+
 def test_page_of_the_kept_run(tmp_path: Path) -> None:
     """The page of the kept run has the numbers of the search."""
     main(["run", str(PAIR), "--seeds", "3", "--out", str(tmp_path), "--quiet"])
