@@ -1,4 +1,4 @@
-"""The rights of the engine's user are written anew while it works: what was handled is recorded all the same."""
+"""The rights of the engine's user are replaced while it works: what was handled is recorded all the same."""
 
 from __future__ import annotations
 

@@ -660,17 +660,17 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         unknown = dead and (unrecorded(reading, done, dead[0]) or taken_over(reading, leader, done))
         if dead and done.end < dead[0] and unknown:
             continue
-        if is_gone(reading, leader) and nobody_knows(reading, leader, done, reading.last):
+        if is_gone(reading, leader) and is_unknown_leader(reading, leader, done, reading.last):
             continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
-        since = done.start if nobody_knows(reading, leader, done, stop_of(reading, event)) else done.end
+        since = done.start if is_unknown_leader(reading, leader, done, stop_of(reading, event)) else done.end
         if reading.store_lost(leader, since, last) or forgotten_by_now(reading, done, reading.at(known)):
             continue
         if waited_too_long(reading, event, leader, max(done.end, known), []):
             yield event
 
 
-def nobody_knows(reading: Reading, leader: str, done: Work, before: int) -> bool:
+def is_unknown_leader(reading: Reading, leader: str, done: Work, before: int) -> bool:
     """Say whether an effect was not recorded, and no consumer said later, by an acknowledgement, that it was done."""
     offers = [o for o in reading.offers_of(leader) if o.index > (done.end or 0)]
     last = offers[-1] if offers else None
