@@ -34,7 +34,7 @@ def execute(given: ImportOptions) -> int:
         raise BadUsage(f"{given.log}: no events")
     if found.suspicious and not given.allow_unknown_leaders:
         write_note(
-            f"warning: {found.suspicious}\n"
+            f"warning: {given.log}: {found.suspicious}\n"
             "  Is `follows` the right column, and is the log complete? Nothing was written;"
             " --allow-unknown-leaders goes on"
         )

@@ -18,21 +18,19 @@ MAX_DURATION = 1_000 * 366 * 86_400_000_000
 def parse_duration(text: object) -> int:
     """Return the microseconds of a duration in text. Raises ValueError with the accepted forms."""
     if isinstance(text, bool) or not isinstance(text, str | int) or (isinstance(text, int) and text != 0):
-        raise ValueError(f"{text!r} has no unit; give {ACCEPTED}")
+        raise ValueError(f"{repr(text)[:60]} has no unit; give {ACCEPTED}")
     if text in (0, "0"):
         return 0
     compact = str(text).strip()
     position = total = 0
-    for part in _PART.finditer(compact):
-        if part.start() != position:
-            break
+    while part := _PART.match(compact, position):  # at each place once: a text of a million digits is read, too
         position = part.end()
         value = float(part[1]) * _UNITS[part[2]]
         if value > MAX_DURATION or total > MAX_DURATION:
             raise ValueError(f"{str(text)[:60]!r} is longer than a thousand years")
         total += round(value)
     if not compact or position != len(compact):
-        raise ValueError(f"{text!r} is not {ACCEPTED}")
+        raise ValueError(f"{repr(text)[:60]} is not {ACCEPTED}")
     return total
 
 

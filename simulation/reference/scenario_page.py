@@ -11,10 +11,10 @@ from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import budgets, distributions
 from simulation.scenario.allow import AllowTable
+from simulation.scenario.consumers import Consumers
 from simulation.scenario.model import (
     Broker,
     ClientTable,
-    Consumers,
     Judge,
     NetworkTable,
     PolicyTable,

@@ -121,7 +121,9 @@ def parse_distribution(given: object) -> Distribution:
         case {"uniform": [low, high], **rest} if not rest:
             bounds = parse_duration(low), parse_duration(high)
             if bounds[0] > bounds[1]:
-                raise ValueError(f"uniform must go from the smaller to the larger duration, not from {low} to {high}")
+                raise ValueError(
+                    f"uniform must go from the smaller to the larger duration, not from {low:.60} to {high:.60}"
+                )
             return Uniform(*bounds)
         case {"exponential": mean, **rest} if not rest:
             return Exponential(parse_duration(mean))
@@ -132,4 +134,4 @@ def parse_distribution(given: object) -> Distribution:
         case {"empirical": [_, *_] as values, **rest} if not rest:
             return Empirical(tuple(parse_duration(value) for value in values))
         case _:
-            raise ValueError(f"{given!r} is not {ACCEPTED}")
+            raise ValueError(f"{repr(given)[:60]} is not {ACCEPTED}")

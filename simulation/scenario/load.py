@@ -23,8 +23,13 @@ _MANY_PARTS = re.compile(r"""(?<![\w."'-])(?:["'\w-]++[ \t]*+\.[ \t]*+){100}""")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but for those of line breaks and tabs, and halves of characters."""
 _BREAKING = re.compile(rf"{_CONTROL.pattern}|[\r\n]")
-"""The same, and line breaks: a CI takes a line that begins with `::` for its own."""
-_ORDER = re.compile(r"^\s*(::|##)", re.MULTILINE)
+"""The same, and line breaks."""
+_ORDERS = ("::", "##")
+"""What a line begins with that a CI takes for its own."""
+_SHOWN = 80
+"""Characters of a place in a file that are shown."""
+_MOST_BITS = 10_000
+"""Of a number: no key takes so large a one, and Python writes none of more than 4,300 digits into a sentence."""
 
 
 def load(path: str | Path) -> Scenario:
@@ -83,23 +88,28 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
         raise BadScenario(f"{source}: holds a number of thousands of digits; write a smaller one") from None
     except RecursionError:
         raise BadScenario(f"{source}: is nested too deep; a scenario has tables in tables, and no more") from None
-    if isinstance(said := record.get("description"), str) and _ORDER.search(said):
+    said = record.get("description")
+    if isinstance(said, str) and any(line.lstrip().startswith(_ORDERS) for line in said.splitlines()):
         raise BadScenario(f"{source}: key 'description' holds a line that a CI would obey; begin it without :: and ##")
-    if where := _unprintable(record):
-        raise BadScenario(f"{source}: {where}; what a scenario says is printed, so it must be text that can be")
+    if unusable := _unusable(record):
+        raise BadScenario(f"{source}: {unusable}")
     return record
 
 
-def _unprintable(record: dict[str, Any]) -> str:
-    """Return where a record holds a control character, and which; empty if it holds none."""
+def _unusable(record: dict[str, Any]) -> str:
+    """Return where a record holds a control character, or a number of thousands of digits; empty if it holds none."""
     todo: list[tuple[str, Any]] = [("", record)]
     while todo:
-        where, value = todo.pop()
+        where, value = todo.pop()  # the place is cut at once: each of a million values has one
         if isinstance(value, dict):
-            todo += [(f"{where}.{ascii(key)[1:-1]}", key) for key in value]
-            todo += [(f"{where}.{ascii(key)[1:-1]}", inner) for key, inner in value.items()]
+            places = [f"{where}.{ascii(key[:_SHOWN])[1:-1]}"[:_SHOWN] for key in value]
+            todo += zip(places, value, strict=True)
+            todo += zip(places, value.values(), strict=True)
         elif isinstance(value, list):
-            todo += [(f"{where}[{place}]", inner) for place, inner in enumerate(value)]
+            todo += [(f"{where}[{place}]"[:_SHOWN], inner) for place, inner in enumerate(value, start=1)]
+        elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            return f"'{where[1:]}' is a number of thousands of digits; write a smaller one"
         elif isinstance(value, str) and (found := (_CONTROL if where == ".description" else _BREAKING).search(value)):
-            return f"'{where[1:][:80]}' holds a control character ({found[0]!a})"
+            said = f"'{where[1:]}' holds a control character ({found[0]!a})"
+            return f"{said}; what a scenario says is printed, so it must be text that can be"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from simulation.scenario.faults import FAULTS
 from simulation.scenario.workloads import (
@@ -22,14 +22,35 @@ _PLAIN = {
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     "string_type": "must be a text",
+    "string_too_long": "must be at most {max_length:,} characters long",
+    "string_too_short": "must not be empty",
+    "too_short": "must have at least {min_length}",
+    "string_pattern_mismatch": "must be without blanks and '/'",
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be a table"),
     "literal_error": "must be {expected}",
 }
 """pydantic's kinds of errors in plain words; the others keep pydantic's own."""
+_MOST = 20
+"""Mistakes of one file that are described."""
+_SHOWN, _LONGEST = 200, 2_000
+"""Characters of a given value, and of a sentence, that are shown: those of a stranger may be millions."""
 
 
-def sentence(error: Any, root: type[BaseModel]) -> str:
+def sentences(errors: ValidationError, root: type[BaseModel]) -> list[str]:
+    """Describe the first errors of pydantic, a sentence each, and say how many more there are."""
+    # a list is also called empty when none of its entries can be used
+    found = [error for error in errors.errors() if error["type"] != "too_short" or not error["input"]]
+    return first([_sentence(error, root) for error in found])
+
+
+def first(mistakes: list[str]) -> list[str]:
+    """Return the first of many mistakes, and how many more there are."""
+    more = len(mistakes) - _MOST
+    return [*mistakes[:_MOST], f"and {more:,} more mistakes"] if more > 0 else mistakes
+
+
+def _sentence(error: Any, root: type[BaseModel]) -> str:
     """Describe an error of pydantic in the words of the file, whose tables are those of the model `root`."""
     where = _where(error["loc"])
     given = error.get("input")
@@ -45,9 +66,15 @@ def sentence(error: Any, root: type[BaseModel]) -> str:
             plain = _PLAIN.get(error["type"], "").format_map(error.get("ctx", {}))
             message = plain or error["msg"].removeprefix("Value error, ")
             if not error["loc"] and message.startswith("table ["):
-                return str(message)  # it says itself where it is
-            shown = "" if isinstance(given, dict) or repr(given) in message else f" (given: {given!r})"
-            return f"{where}: {message}{shown}"
+                return _cut(str(message), _MOST * _LONGEST)  # it says itself where it is
+            shown = (
+                "" if isinstance(given, dict) or repr(given) in message else f" (given: {_cut(repr(given), _SHOWN)})"
+            )
+            return _cut(f"{where}: {message}", _LONGEST) + shown
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _tag(error: Any) -> str:
@@ -61,7 +88,7 @@ def _where(location: tuple[Any, ...]) -> str:
         if isinstance(step, int) and parts:
             parts[-1] += f"[{step + 1}]"
         else:
-            parts.append(str(step))
+            parts.append(_cut(str(step), _SHOWN))
     if not parts:
         return "the scenario"
     if len(parts) == 1:

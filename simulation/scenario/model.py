@@ -18,22 +18,24 @@ from simulation.kernel.durations import format_duration
 from simulation.scenario.allow import AllowTable
 from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
 from simulation.scenario.consistency import contradictions, misplaced
+from simulation.scenario.consumers import Consumers
 from simulation.scenario.errors import BadScenario, known_names
 from simulation.scenario.faults import Fault, describe
-from simulation.scenario.messages import sentence
+from simulation.scenario.messages import first, sentences
 from simulation.scenario.renamed import renamed, renamed_path
 from simulation.scenario.topology import TopologyTable
 from simulation.scenario.types import (
+    EVENTS_COST,
     MAX_EVENTS,
     Count,
     Delay,
     Duration,
     Expectation,
-    Few,
     Name,
     Probability,
     Seed,
     Table,
+    Tasks,
 )
 from simulation.scenario.workloads import Workload, size_of
 
@@ -73,38 +75,6 @@ class Broker(Table):
         return sum(self.redelivery_delay(attempt) for attempt in range(1, min(self.max_failures, 100_000) + 1))
 
 
-class Consumers(Table):
-    """The consumers of the group."""
-
-    count: Few = Field(2, description="how many")
-    concurrency: Few = Field(1, description="deliveries that one consumer works on at a time")
-    handler: Literal["reentrant", "plain"] = Field(
-        "reentrant", description="whether the handler enters the engine again for an event that the engine hands it"
-    )
-    handler_time: Delay = Field("5ms", validate_default=True, description="how long a handler runs")
-    handler_failure: Probability = Field(0.0, description="probability that a handler raises")
-    sweep_interval: Duration = Field(
-        _TERMS.sweep_interval, gt=0, description="time between two sweeps for overdue followers"
-    )
-    start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
-    restart: Literal["always", "on-failure", "never"] = Field(
-        "always", description="whether a program that has ended by itself is started again"
-    )
-    restart_delay: Duration = Field(
-        1_000_000, gt=0, description="how long after that; doubled each time until it has handled something"
-    )
-    engines: Mapping[str, str | Mapping[str, str]] = Field(
-        {},
-        description="consumers that run another engine than the one under test: the engine, by consumer;"
-        ' or by the engine under test: { c2 = { prefect = "prefect@0.2.8" } }, and any other has c2 to itself',
-    )
-
-    def engine_of(self, consumer: str, tested: str) -> str:
-        """Return the engine that a consumer runs while some engine is under test."""
-        chosen = self.engines.get(consumer, tested)
-        return chosen if isinstance(chosen, str) else chosen.get(tested, tested)
-
-
 class Producer(Table):
     """Where the producer puts events for consumers that read a queue by themselves (`--engine module:function`)."""
 
@@ -116,7 +86,7 @@ class Producer(Table):
 class ClientTable(Table):
     """The Redis client that engines are given. Without these keys it is redis-py's, with its defaults."""
 
-    max_connections: Few | None = Field(None, description="the most connections of one client's pool")
+    max_connections: Tasks | None = Field(None, description="the most connections of one client's pool")
     pool: Literal["raise", "wait"] = Field(
         "raise", description="what a request does when all connections are in use: raise at once, or wait for one"
     )
@@ -313,7 +283,9 @@ class Scenario(Table):
     @model_validator(mode="after")
     def _workload_is_not_too_large(self) -> Self:
         if (events := size_of(self.workload)) > MAX_EVENTS:
-            raise ValueError(f"workload: {events:,} events or more are too many; at most {MAX_EVENTS:,} are run")
+            raise ValueError(
+                f"workload: {events:,} events or more are too many; at most {MAX_EVENTS:,} are run, since {EVENTS_COST}"
+            )
         return self
 
     @property
@@ -331,7 +303,7 @@ class Scenario(Table):
         found = list(contradictions(self.faults, count, engines, self.judge.horizon, self.workload))
         found += misplaced(self.faults, self.topology.kind, self.client.pool)
         if found:
-            raise ValueError("; ".join(found))
+            raise ValueError("; ".join(first(found)))
         return self
 
     @property
@@ -386,7 +358,7 @@ def parse(record: Mapping[str, Any], source: str = "scenario", folder: str = "."
     try:
         return Scenario.model_validate({**tables, "folder": folder})
     except ValidationError as error:
-        raise BadScenario("\n".join(f"{source}: {sentence(e, Scenario)}" for e in error.errors())) from None
+        raise BadScenario("\n".join(f"{source}: {line}" for line in sentences(error, Scenario))) from None
 
 
 def assign(record: dict[str, Any], path: str, value: Any) -> None:

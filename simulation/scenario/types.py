@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from causim.counts import LAST_SEED
 from simulation.kernel.durations import format_duration, parse_duration
@@ -36,13 +47,37 @@ Delay = Annotated[
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+def costs(cost: str) -> WrapValidator:
+    """Return what adds to the refusal of too large a number what larger ones would cost."""
+
+    def check(given: Any, inner: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return inner(given)
+        except ValidationError as error:
+            refused = error.errors()[0]
+            if refused["type"] != "less_than_equal":
+                raise
+            raise ValueError(f"must be at most {refused['ctx']['le']:,}; {cost}") from None
+
+    return WrapValidator(check)
+
+
 MAX_EVENTS = 10_000_000
-"""Events of one scenario: a run of so many takes an hour, and several gigabytes."""
+EVENTS_COST = "each event takes about 1 KiB of memory, and so many take an hour"
 
-Count = Annotated[int, Field(ge=1, le=MAX_EVENTS)]
+Count = Annotated[int, Field(ge=1, le=MAX_EVENTS), costs(EVENTS_COST)]
+"""Number of events, or of what is done with each."""
 
-Few = Annotated[int, Field(ge=1, le=100_000)]
-"""Number of consumers, or of tasks in each: each takes some ten kilobytes, and a connection or a task."""
+MAX_CONSUMERS = 10_000
+ConsumerCount = Annotated[
+    int, Field(ge=1, le=MAX_CONSUMERS), costs("each consumer takes about 30 KiB of memory, and its sweeps")
+]
+"""Number of consumers."""
+
+MAX_TASKS = 100_000
+TASKS_COST = "each task takes about 2 KiB of memory from the start"
+Tasks = Annotated[int, Field(ge=1, le=MAX_TASKS), costs(TASKS_COST)]
+"""Number of tasks of one consumer, or of the connections that they may have."""
 
 
 Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]

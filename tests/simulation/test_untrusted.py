@@ -324,7 +324,7 @@ def test_unknown_engine_names_the_file(
     ("change", "because"),
     [
         (("", "\n[consumers]\ncount = 9223372036854775808\n"), "'count'"),
-        (("", "\n[consumers]\ncount = 100001\n"), "at most 100,000"),
+        (("", "\n[consumers]\ncount = 10001\n"), "at most 10,000; each consumer takes about 30 KiB"),
         (('name = "s"', 'name = ".."'), "cannot be a name"),
         (('name = "s"', 'name = "-rf"'), "cannot be a name"),
         (('name = "s"', 'name = "::add-mask::s"'), "cannot be a name"),
