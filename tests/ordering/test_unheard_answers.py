@@ -23,7 +23,7 @@ def disturb(client: Any, after: str, error: BaseException, *, before: str = "") 
             return bool(name) and called in (script(name).digest.encode(), script(name).text.encode())
 
         if runs(before):
-            raise ConnectionError("nobody answers")
+            raise ConnectionError("no answer")
         reply = await send(command, called, *words, **options)
         if errors and runs(after):
             raise errors.pop()
@@ -87,7 +87,7 @@ async def test_claimed_and_not_heard(fleet: Fleet) -> None:
 
 
 async def test_claimed_again(fleet: Fleet) -> None:
-    """A claim that is repeated, since its reply was lost, gives what it has claimed and nobody has begun since."""
+    """A claim that is repeated, since its reply was lost, gives what it has claimed and no consumer has begun since."""
     engine, other = fleet.engine(), Recorder(fleet.engine())
     for number in (2, 3):
         await engine.record_follower(event(number, 1))
