@@ -71,6 +71,15 @@ class BeginsWhatItAskedFor(CausalOrdering[Any]):
             self._state.active = active
 
 
+class FreesWhatItMayHold(CausalOrdering[Any]):
+    """Leaves a queue to sweeps, whether or not it was handed an event of it."""
+
+    async def _release_queues(
+        self, queues: Sequence[tuple[str, str]], error: BaseException, *, but_the_last: bool = False
+    ) -> None:
+        await super()._release_queues(queues, error)
+
+
 class BelievesTheFirstAnswer(CausalOrdering[Any]):
     """Keeps no account of what it has asked."""
 
