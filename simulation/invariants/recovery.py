@@ -10,7 +10,8 @@
 
 3. A handler that failed with such an event starts again, or the event is given up, within that time and the retry
    delay, in idle time. The engine has to do that if every delivery of the event was acknowledged before, and it had no
-   effect: the queue does not offer it again. What a consumer cannot read counts as an attempt.
+   effect: the queue does not offer it again. It need not while another handler has the event. What a consumer cannot
+   read counts as an attempt.
 
 An event that the queue offers again, since its holder began, after the store has lost the mark of its handled leader,
 and that is parked then, waits for a leader that never comes: for one lookback, one sweep and the release bound from
@@ -83,7 +84,8 @@ def _failed(index: HistoryIndex, handling: Handling) -> bool:
     event = index.events[handling.event]
     deliveries = takewhile(lambda one: one.index < handling.end, event.deliveries)
     kept = all(one.closing == "acknowledged" and one.closed < handling.end for one in deliveries)
-    return kept and not any(effect.end < handling.end for effect in event.effects)
+    others = any(other.open_at(handling.end) for other in event.handlings)
+    return kept and not others and not any(effect.end < handling.end for effect in event.effects)
 
 
 def _start(handling: Handling) -> int:

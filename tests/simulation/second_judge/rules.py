@@ -787,6 +787,7 @@ def must_be_retried(reading: Reading, work: Work) -> bool:
         return False
     before = [o for o in reading.offers_of(work.event) if o.index < work.end]
     done = [w for w in reading.effects_of(work.event) if (w.end or 0) < work.end]
+    done += [w for w in reading.works_of(work.event) if w.open_at(work.end)]
     return not done and all(o.how == "acknowledged" and (o.closed or 0) < work.end for o in before)
 
 
