@@ -166,13 +166,23 @@ async def _call_sliced(
     return answers
 
 
-async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
-    """Give back the leases that no handler holds, all at once: one by one it may take longer than they last."""
+async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> set[str]:
+    """Give back the leases that no handler holds, all at once: one by one it may take longer than they last.
+
+    Return the leaders whose queues are to rest: Redis has refused that for one of their followers, and others that come
+    would overtake it.
+    """
     queues = [queue for grant in grants for queue in ordering._came_along(grant.event)]
     for grant in grants:
         ordering._state.leave(grant)
-    await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))
-    await ordering._release(*queues)
+    answers = await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))
+    rest = {grant.leader for grant, answer in zip(grants, answers, strict=True) if answer == "refused"}
+    await ordering._release(*_without(rest, queues))
+    return rest
+
+
+def _without(rest: set[str], queues: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [queue for queue in queues if queue[0] not in rest]
 
 
 class _Work:
@@ -217,7 +227,8 @@ class _Work:
             # What was done is recorded; what was not, is given back.
             async with bounded(error, self._ordering._lease_s):
                 await self._record()
-                await _give_back(self._ordering, [*self._held.values()])
+                rest = await _give_back(self._ordering, [*self._held.values()])
+                self.queues[:] = _without(rest, self.queues)
             raise
         finally:
             renewer.stop()

@@ -224,13 +224,12 @@ class CausalOrdering(Requests[E]):
         return await self.followers_by_id(ids)
 
     async def _claim(self, leader: str, drain: str) -> list[str]:
-        """Claim the followers of a handled event, whose queue is ours by a token; return their ids."""
+        """Claim the followers of a handled event, whose queue is ours by a token; return their ids.
+
+        If no answer comes, they may be claimed: their queue rests as long, or siblings that come would overtake them.
+        """
         claim, lease = self._token(), milliseconds(self.policy.lease)
-        try:
-            ids = [text(i) for i in await self._call("claim", leader, claim, lease, drain)]
-        except BaseException as error:
-            await self._release_queues(((leader, drain), (leader, claim)), error)
-            raise
+        ids = [text(i) for i in await self._call("claim", leader, claim, lease, drain)]
         self._state.remember_claim_group(ClaimGroup(leader, claim, len(ids)), ids)
         for identity in ids:
             self._notify("released", identity)

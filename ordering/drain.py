@@ -29,6 +29,8 @@ class Drain:
         self._depth_logged = False
         self._asked_at = 0.0
         """The time of sending the last request, in the loop's time: leases count from then."""
+        self._unsettled = False
+        """Whether an event of the last queue may be leased that no handler begins: its siblings come after it."""
 
     @property
     def _queues(self) -> tuple[tuple[str, str], ...]:
@@ -41,7 +43,7 @@ class Drain:
             while grant is not None:
                 grant, level = await self._handle(grant, level)
         except BaseException as error:
-            await self._ordering._release_queues(self._queues, error)
+            await self._ordering._release_queues(self._queues, error, but_the_last=self._unsettled)
             raise
 
     async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
@@ -60,6 +62,7 @@ class Drain:
             self._settle(grant, "lost")
             return await self._next()
         work = ordering._working(grant, queues, renewer)
+        self._unsettled = False
         work.begin()
         try:
             await self._handler(grant.event, depth=level)
@@ -88,11 +91,16 @@ class Drain:
         except BaseException as error:
             renewer.stop()
             async with bounded(error, self._ordering._lease_s):
-                await self._ordering._fail(grant, counts=False)
+                await self._return_to_queue(grant)
             raise
         if not ready:
             renewer.stop()
         return ready
+
+    async def _return_to_queue(self, grant: Grant) -> None:
+        """Give an event back that no handler has begun."""
+        self._unsettled = True
+        self._unsettled = await self._ordering._fail(grant, counts=False) == "refused"
 
     async def _prepare(self) -> None:
         """Do what is to be done before the next handler begins, while its lease is kept."""
@@ -103,7 +111,9 @@ class Drain:
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
         following = self._ordering._token()
+        self._unsettled = True
         reply = await self._completed(grant, following, level)
+        self._unsettled = False
         if reply[0] == "lost":
             self._ordering._notify("lease_lost", grant.identity)
             raise self._ordering.errors.lost(grant.event)
@@ -127,8 +137,10 @@ class Drain:
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
+            self._unsettled = True
             ask = partial(ordering._call, "advance", ordering._rules, leader, token, following)
             reply = await self._answer(ask, following, "", level)
+            self._unsettled = False
             if reply[0] == "lost":  # another consumer has taken the queue over
                 self._stack.pop()
             elif taken := await self._take(reply, following, "", level):
@@ -158,8 +170,9 @@ class Drain:
         await end_after(stopped, ask, self._ordering._lease_s, give_back)
 
     async def _give_back(self, reply: list[str], token: str, completed: str, level: int) -> None:
+        self._unsettled = False
         if reply[0] != "lost" and (taken := await self._take(reply, token, completed, level)):
-            await self._ordering._fail(taken[0], counts=False)
+            await self._return_to_queue(taken[0])
 
     async def _take(self, reply: list[str], token: str, completed: str, level: int) -> tuple[Grant, int] | None:
         """Read what was handed out, and keep the stack to the queues that are unfinished."""
@@ -184,6 +197,7 @@ class Drain:
             return None
         ordering._notify("released", identity)
         ordering._notify("granted", identity)
+        self._unsettled = True
         until = self._asked_at + ordering._lease_s
         grant = Grant(
             event, identity, token, int(rest[1]), ordering._state, leader_of(event), proven_until=until, handed=True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -199,11 +199,13 @@ class Requests(Operations, Generic[E]):
         return "held", None
 
     async def _give_back(self, event: Any, grant: Grant | None) -> None:
-        """Give a lease back with which nothing was begun, and the queue that came along with it."""
+        """Give a lease back with which nothing was begun, and the queue that came along with it.
+
+        If Redis refuses the first, the queue rests as long as the lease: siblings would overtake the event.
+        """
         queues = self._came_along(event)
-        if grant is not None:
-            await self._fail(grant, counts=False)
-        await self._release(*queues)
+        if grant is None or await self._fail(grant, counts=False) != "refused":
+            await self._release(*queues)
 
     def _asked(
         self, event: Any, token: str, *, keeps_claim: bool = False, names: tuple[str, str] | None = None
@@ -311,10 +313,12 @@ class Requests(Operations, Generic[E]):
             self._notify("lease_lost", grant.identity)
         return reply[0]
 
-    async def _release_queues(self, queues: Iterable[tuple[str, str]], error: BaseException) -> None:
-        """Leave queues to the next sweep, because of an error."""
+    async def _release_queues(
+        self, queues: Sequence[tuple[str, str]], error: BaseException, *, but_the_last: bool = False
+    ) -> None:
+        """Leave queues to the next sweep, because of an error; the last may have to rest for a lease."""
         async with bounded(error, self._lease_s):
-            await self._release(*queues)
+            await self._release(*(queues[:-1] if but_the_last else queues))
 
     async def _release(self, *queues: tuple[str, str]) -> None:
         """Leave queues to the next sweep. If Redis refuses that, they are left to the first one after a lease."""

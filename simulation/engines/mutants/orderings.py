@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004
+from redis.exceptions import ConnectionError, NoPermissionError, TimeoutError  # noqa: A004
 
 from ordering import CausalOrdering
 from ordering.leases import Grant
@@ -69,6 +69,15 @@ class BeginsWhatItAskedFor(CausalOrdering[Any]):
             return super()._answered(event, asked, reply, sent)
         finally:
             self._state.active = active
+
+
+class FreesWhatItMayHold(CausalOrdering[Any]):
+    """Leaves a queue to sweeps, whether or not it was handed an event of it."""
+
+    async def _release_queues(
+        self, queues: Sequence[tuple[str, str]], error: BaseException, *, but_the_last: bool = False
+    ) -> None:
+        await super()._release_queues(queues, error)
 
 
 class BelievesTheFirstAnswer(CausalOrdering[Any]):
@@ -152,6 +161,17 @@ class TakesNoForAnAnswer(CausalOrdering[Any]):
         self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
     ) -> Any:
         raise refusal
+
+
+class TakesADenialForAnAnswer(CausalOrdering[Any]):
+    """Asks once to record handled events, if the user of the client may not run the script."""
+
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        if isinstance(refusal, NoPermissionError):
+            raise refusal
+        return await super()._record(grants, ask, refusal, queues)
 
 
 class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):

@@ -57,6 +57,13 @@ MUTANTS = (
         ordering="BelievesTheFirstAnswer",
     ),
     Mutant(
+        name="frees-what-it-may-hold",
+        planted="a consumer that hears no answer leaves the queue to others, though it may hold an event of it",
+        scenario="ladder/f26-handed-out-unheard.toml",
+        convicted_by=("sibling-order",),
+        ordering="FreesWhatItMayHold",
+    ),
+    Mutant(
         name="lose-in-silence",
         planted="an event whose payload has been evicted is not reported",
         scenario="ladder/p5-evicted-payload.toml",
@@ -105,6 +112,13 @@ MUTANTS = (
         scenario="ladder/f9-completion-refused.toml",
         convicted_by=("handled-once",),
         ordering="TakesNoForAnAnswer",
+    ),
+    Mutant(
+        name="takes-a-denial-for-an-answer",
+        planted="a completion that is refused for want of a permission is not asked for again",
+        scenario="production/q19-permission-lost-for-a-moment.toml",
+        convicted_by=("handled-once",),
+        ordering="TakesADenialForAnAnswer",
     ),
     Mutant(
         name="claim-then-complete",
