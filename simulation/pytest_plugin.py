@@ -113,13 +113,13 @@ class ScenarioItem(pytest.Item):
         if self.part and not tally.reasons:
             pytest.skip(f"nothing was proved by these seeds: {', '.join(missing) or f'{verdict}, as others may not'}")
         raise Failed(
-            f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
+            f"{self._engine}: {verdict} in {_seeds(tally)}, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons, *raised])
         )
 
     def _check_budgets(self, tally: Tally) -> None:
         if over := _over_budget(self._scenario, self._engine, tally):
-            raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
+            raise Failed(f"{self._engine}: over budget in {_seeds(tally)}\n" + "\n".join(over))
 
     def _summaries(self, laboratory: Laboratory) -> Generator[Any, None, None]:
         if self.replay.choices is not None:
@@ -149,6 +149,10 @@ class ScenarioItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return what the test is called in reports."""
         return self.path, None, f"{self._scenario.name} on {self._engine}"
+
+
+def _seeds(tally: Tally) -> str:
+    return f"{tally.runs:,} seed{'s' * (tally.runs != 1)}"
 
 
 def _over_budget(scenario: Scenario, engine: str, tally: Tally) -> list[str]:

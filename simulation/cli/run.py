@@ -22,11 +22,11 @@ from simulation.cli.determinism import check_determinism
 from simulation.cli.errors import message_of, naming
 from simulation.cli.files import scenario_files
 from simulation.cli.given import RunOptions
-from simulation.cli.jobs import Job, Outcome, drawn, replay
+from simulation.cli.jobs import Job, Outcome, drawn, replay, replay_file
 from simulation.cli.kept import INDEX, write_index
 from simulation.cli.output import Output
 from simulation.cli.results import ResultsFolder
-from simulation.cli.strategy import strategy_from
+from simulation.cli.strategy import strategy_from, strategy_words
 from simulation.cli.trust import check_trust
 from simulation.engines import check_expected, is_shipped, resolve
 from simulation.kernel.gc_pause import paused_gc
@@ -248,7 +248,7 @@ def _ci_outcome(outcome: Outcome, given: RunOptions) -> CiOutcome:
         seed=seed,
         verdict=outcome.verdict,
         because=because,
-        replay=replay(outcome, seed, given),
+        replay=_measured_again(job, tally, given) if invariant == "budget" else replay(outcome, seed, given),
         seconds=outcome.seconds,
         invariant=invariant,
         story=_story(outcome, invariant),
@@ -258,6 +258,12 @@ def _ci_outcome(outcome: Outcome, given: RunOptions) -> CiOutcome:
         outside="; ".join(tally.outside),
         silent=tuple(sorted(tally.silent_faults)),
     )
+
+
+def _measured_again(job: Job, tally: Tally, given: RunOptions) -> str:
+    """Return the command that runs all seeds again, since a budget is about all of them."""
+    seeds = ["--seeds", str(tally.runs)] if tally.runs > 1 else []
+    return replay_file(job.path, job.engine, job.seeds[0], given, [*seeds, *strategy_words(job.strategy)])
 
 
 def _covered(job: Job, tally: Tally) -> tuple[str, ...]:

@@ -10,12 +10,15 @@ from typing import Any
 
 from causim.shipped import path_of
 from simulation.history import untrusted_files
-from simulation.history.untrusted_files import encoding_of
+from simulation.history.untrusted_files import converted
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario, parse
 
 MAX_TEXT = 4 << 20
 """Characters of a scenario; four times as many take a minute to read, and a gigabyte."""
+
+MAX_LISTED = 200_000
+"""Entries of a list or a table; if all of a million are wrong, to say so takes more than a gigabyte."""
 
 _MANY_PARTS = re.compile(r"""(?<![\w."'-])(?:["'\w-]++[ \t]*+\.[ \t]*+){100}""")
 """A key of a hundred parts, with dots between them: the time to read one grows with their square."""
@@ -28,7 +31,7 @@ _ORDERS = ("::", "##")
 """What a line begins with that a CI takes for its own."""
 _SHOWN = 80
 """Characters of a place in a file that are shown."""
-_MOST_BITS = 10_000
+MAX_BITS = 10_000
 """Of a number: no key takes so large a one, and Python writes none of more than 4,300 digits into a sentence."""
 
 
@@ -46,10 +49,10 @@ def read_text(file: Path) -> str:
         return untrusted_files.read_text(file, 4 * MAX_TEXT)
     except OSError as error:
         more = "; put many events into a trace file" if error.errno == errno.EFBIG else ""
-        raise BadScenario(f"{file}: {error.strerror}{more}") from None
+        said = error.strerror or str(error)
+        raise BadScenario(f"{file}: {said[:1].lower()}{said[1:]}{more}") from None
     except UnicodeDecodeError as error:
-        kind = encoding_of(error)
-        raise BadScenario(f"{file}: not UTF-8 text; convert it: iconv -f {kind} -t UTF-8 {file.name}") from None
+        raise BadScenario(f"{file}: not UTF-8 text; {converted(error, file.name)}") from None
 
 
 def scenario_of(given: Scenario | str | Path) -> Scenario:
@@ -97,17 +100,20 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
 
 
 def _unusable(record: dict[str, Any]) -> str:
-    """Return where a record holds a control character, or a number of thousands of digits; empty if it holds none."""
+    """Return where a record holds a control character, too large a number or too long a list; empty if nowhere."""
     todo: list[tuple[str, Any]] = [("", record)]
     while todo:
-        where, value = todo.pop()  # the place is cut at once: each of a million values has one
+        where, value = todo.pop()  # the place is cut at once: each of many values has one
+        if isinstance(value, dict | list) and len(value) > MAX_LISTED:
+            here = where[1:] or "the file"
+            return f"{here!r} has {len(value):,} entries; at most {MAX_LISTED:,} are read: put events into a trace"
         if isinstance(value, dict):
             places = [f"{where}.{ascii(key[:_SHOWN])[1:-1]}"[:_SHOWN] for key in value]
             todo += zip(places, value, strict=True)
             todo += zip(places, value.values(), strict=True)
         elif isinstance(value, list):
             todo += [(f"{where}[{place}]"[:_SHOWN], inner) for place, inner in enumerate(value, start=1)]
-        elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        elif isinstance(value, int) and value.bit_length() > MAX_BITS:
             return f"'{where[1:]}' is a number of thousands of digits; write a smaller one"
         elif isinstance(value, str) and (found := (_CONTROL if where == ".description" else _BREAKING).search(value)):
             said = f"'{where[1:]}' holds a control character ({found[0]!a})"

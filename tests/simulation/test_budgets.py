@@ -85,6 +85,8 @@ def test_who_exceeds_a_budget_fails(line: str, code: int, tmp_path: Path, capsys
     assert printed["violating"] == 0
     failures = ET.parse(junit).getroot().findall(".//failure")
     assert [failure.get("type") for failure in failures] == ["budget"] * code
+    again = f"replay: causim run {file} --engine native --seed 1 --seeds 2"  # a budget is about all of them
+    assert all((failure.text or "").endswith(again) for failure in failures)
 
 
 def test_a_budget_fails_a_test(pytester: pytest.Pytester) -> None:

@@ -67,7 +67,7 @@ def test_what_a_file_expects_must_come_true(pytester: pytest.Pytester) -> None:
     write(pytester, expect='[expect]\nnative = "causal-order"\n')
     result = run(pytester)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["native: holds in 1 seeds, expected: causal-order"])
+    result.stdout.fnmatch_lines(["native: holds in 1 seed, expected: causal-order"])
 
 
 OFTEN_TWICE = """

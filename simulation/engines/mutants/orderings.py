@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004
+from redis.exceptions import ConnectionError, NoPermissionError, TimeoutError  # noqa: A004
 
 from ordering import CausalOrdering
 from ordering.leases import Grant
@@ -161,6 +161,17 @@ class TakesNoForAnAnswer(CausalOrdering[Any]):
         self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
     ) -> Any:
         raise refusal
+
+
+class TakesADenialForAnAnswer(CausalOrdering[Any]):
+    """Asks once to record handled events, if the user of the client may not run the script."""
+
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        if isinstance(refusal, NoPermissionError):
+            raise refusal
+        return await super()._record(grants, ask, refusal, queues)
 
 
 class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):

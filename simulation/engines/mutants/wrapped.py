@@ -114,6 +114,13 @@ MUTANTS = (
         ordering="TakesNoForAnAnswer",
     ),
     Mutant(
+        name="takes-a-denial-for-an-answer",
+        planted="a completion that is refused for want of a permission is not asked for again",
+        scenario="production/q19-permission-lost-for-a-moment.toml",
+        convicted_by=("handled-once",),
+        ordering="TakesADenialForAnAnswer",
+    ),
+    Mutant(
         name="claim-then-complete",
         planted="a completion has two commands swapped: followers are claimed before their leader is marked",
         scenario="steps.toml",

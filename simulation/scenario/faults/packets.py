@@ -209,9 +209,10 @@ ERRORS = {
     "LOADING": "LOADING Redis is loading the dataset in memory",
     "BUSY": "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
     "CLUSTERDOWN": "CLUSTERDOWN The cluster is down",
+    "NOPERM": "NOPERM this user has no permissions to run the command",
 }
 
-ERRORS_BY_CHANCE = ("LOADING", "BUSY", "OOM", "READONLY", "CLUSTERDOWN")
+ERRORS_BY_CHANCE = ("LOADING", "BUSY", "OOM", "READONLY", "CLUSTERDOWN", "NOPERM")
 """The errors, the simplest first: a failing example shrinks to that."""
 
 WRITES_ONLY = frozenset({"OOM", "READONLY"})
@@ -243,7 +244,7 @@ until = "500ms"
 [expect]
 native = "holds"
 """
-    error: Literal["OOM", "READONLY", "LOADING", "BUSY", "CLUSTERDOWN"] = Field(description="the error")
+    error: Literal["OOM", "READONLY", "LOADING", "BUSY", "CLUSTERDOWN", "NOPERM"] = Field(description="the error")
 
     def refuses(self, verb: str) -> bool:
         """Return whether Redis would answer a command with this error."""
