@@ -22,7 +22,7 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,7 +119,20 @@ class Results:
     def add(self, key: str, result: Mapping[str, Any]) -> None:
         """Keep one result, with the date."""
         self.known[key] = {**result, "date": datetime.now(UTC).date().isoformat()}
+        self._write()
+
+    def keep(self, cells: Set[str]) -> None:
+        """Drop what is of no cell any more, such as that of a mutant which has another scenario now."""
+        self.known = {key: result for key, result in self.known.items() if cell_of(key) in cells}
+        self._write()
+
+    def _write(self) -> None:
         self._path.write_text(json.dumps(self.known, indent=0) + "\n", encoding="utf-8")
+
+
+def cell_of(key: str) -> str:
+    """Return the cell of a table that a result is for: its key without the number of the draw."""
+    return key if key.startswith("proof |") else key.rpartition(" | ")[0]
 
 
 def targets() -> Iterator[Target]:
@@ -204,6 +217,11 @@ class Table:
             most = HARD_SEEDS if seeds and self.name == "hard" else self._most
             draws = 1 if seeds or not target.is_guilty else min(self._draws, DRAWS.get(label, self._draws))
             yield from (Task(self.name, target, label, draw, most) for draw in range(draws))
+
+    @property
+    def cells(self) -> set[str]:
+        """The cells, as `cell_of` names them."""
+        return {cell_of(task.key) for target in self._rows for task in self._row(target)}
 
     def lines(self, results: Results) -> Iterator[str]:
         """Yield the table as far as it is measured, and how the strategies rank where it is."""
@@ -357,6 +375,8 @@ def main() -> None:
     results = Results(given.out.with_suffix(".json"))
     if given.minutes:
         measure(given, tables, results)
+    proofs = {f"proof | {name} | {crashes}" for name, crashes in WORLDS}
+    results.keep(tables["rows"].cells | tables["hard"].cells | proofs)
     given.out.write_text("\n".join(page(tables, results, given.most, given.draws)) + "\n", encoding="utf-8")
 
 
