@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def execute(given: ImportOptions) -> int:
     sys.stdout.write(
         f"{len(found.events):,} events, {found.following:,} with a leader; {_missing(found.missing)}\n"
         f"{_handled(found.handlings)}"
-        f"scenario  {file}\nevents    {data}\nrun       causim run {file}\n"
+        f"scenario  {file}\nevents    {data}\nrun       {shlex.join(['causim', 'run', str(file)])}\n"
     )
     return HOLDS
 

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 
 from simulation.history import lines
@@ -56,10 +57,12 @@ class PlainFile:
             first = file.read(64)
         if packed := next((name for mark, name in _OTHERS.items() if first.startswith(mark)), ""):
             raise MalformedHistory(f"{path}: is packed with {packed}; unpack it, or pack it with gzip")
-        if first.startswith(_UTF_16) or (b"\0" in first and not first.startswith(_GZIP)):
+        wide = first.count(0) * 4 > len(first) and not first.startswith(_GZIP)
+        if wide or first.startswith(_UTF_16):
             kind = "UTF-32" if first.startswith(_UTF_32) else "UTF-16"
             raise MalformedHistory(
-                f"{path}: looks like {kind}, and not like UTF-8; convert it: iconv -f {kind} -t UTF-8 {path.name}"
+                f"{path}: looks like {kind}, and not like UTF-8; convert it:"
+                f" iconv -f {kind} -t UTF-8 {quote(path.name)}"
             )
         if first.startswith(_GZIP):
             self._copy(partial(_unpacked, self.path, path))
@@ -94,11 +97,13 @@ def _unpacked(source: Path, path: Path) -> Iterator[bytes]:
                 total += len(block)
                 if total > max(_FREE_BYTES, MAX_RATIO * file.tell()):
                     raise MalformedHistory(
-                        f"{path}: unpacks to more than {MAX_RATIO} times its size; unpack it: gunzip {path.name}"
+                        f"{path}: unpacks to more than {MAX_RATIO} times its size; unpack it: gunzip {quote(path.name)}"
                     )
                 if total > MAX_UNPACKED_BYTES:
                     size = MAX_UNPACKED_BYTES >> 30
-                    raise MalformedHistory(f"{path}: unpacks to more than {size} GiB; unpack it: gunzip {path.name}")
+                    raise MalformedHistory(
+                        f"{path}: unpacks to more than {size} GiB; unpack it: gunzip {quote(path.name)}"
+                    )
                 yield block
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise MalformedHistory(f"{path}: is not a whole gzip file ({error}); pack it again") from None

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import stat
 from pathlib import Path
+from shlex import quote
 
 _OWN_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
-MAX_RECORD = 64 << 20
-"""Bytes of a file that is parsed as a whole, such as a verdict."""
+MAX_RECORD = 32 << 20
+"""Bytes of a file that is parsed as a whole, such as a verdict: a list takes 24 times as much as its three letters."""
 
 
 def is_stream(path: Path) -> bool:
@@ -40,6 +41,10 @@ def read_text(path: Path, most: int = MAX_RECORD) -> str:
     return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def encoding_of(error: UnicodeDecodeError) -> str:
-    """Return what text that is not in UTF-8 is likely to be in."""
-    return "UTF-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
+def converted(error: UnicodeDecodeError, name: str) -> str:
+    """Return the command that makes UTF-8 of a file: it unpacks it, or converts what the text is likely to be in."""
+    source, packed = quote(name), error.object.startswith(b"\x1f\x8b")
+    if packed:
+        return f"it is packed with gzip; unpack it: gzip -dc {source} > {quote(f'unpacked-{name}')}"
+    kind = "UTF-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
+    return f"if it is in {kind}, convert it: iconv -f {kind} -t UTF-8 {source} > {quote(f'utf8-{name}')}"

@@ -105,8 +105,10 @@ def taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
 
 def _has_released(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
     """Say whether a holder began with a follower that nothing but its effect can have released: it was recorded."""
-    others = [one.end for one in event.effects] + ([event.dead] if event.dead != NEVER else [])
-    return any(not any(effect.end < other < start for other in others) for start in _releases(index, effect))
+    return any(
+        not effect.end < event.dead < start and not any(effect.end < one.end < start for one in event.effects)
+        for start in _releases(index, effect)
+    )
 
 
 def _found_again(index: HistoryIndex, event: EventStory, number: int, at: int) -> bool:

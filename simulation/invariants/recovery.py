@@ -1,4 +1,4 @@
-"""recovery: what a holder had when it died, or was cut off, is taken over.
+"""recovery: what a holder had when it died, was cut off, or failed, is begun again.
 
 1. An event that the engine itself handed out (it was released or rescued), whose handling was cut short by a death or
    whose holder is paused or cut off, starts again within one lease, one sweep and the release bound, in idle time. It
@@ -7,6 +7,11 @@
    while it is cut off.
 2. An event that the queue offers again after that time is not refused as held unless it is held: a consumer that shows
    signs of life is handling it, or has another delivery of it.
+
+3. A handler that failed with such an event starts again, or the event is given up, within that time and the retry
+   delay, in idle time. The engine has to do that if every delivery of the event was acknowledged before, and it had no
+   effect: the queue does not offer it again. It need not while another handler has the event. What a consumer cannot
+   read counts as an attempt.
 
 An event that the queue offers again, since its holder began, after the store has lost the mark of its handled leader,
 and that is parked then, waits for a leader that never comes: for one lookback, one sweep and the release bound from
@@ -21,10 +26,10 @@ whose drainer died is judged by prompt-release, a sweep's list by lost-followers
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 from simulation.history.index import HistoryIndex
-from simulation.history.intervals import between
+from simulation.history.intervals import between, merge
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last, no_consumer_free
 from simulation.invariants.idle_time import idle_clock, retries, takeovers
@@ -36,7 +41,7 @@ NAME = "recovery"
 
 
 def subjects(index: HistoryIndex) -> int:
-    """Count the handlings whose holder died, left, or fell silent until its lease may have ended."""
+    """Count the handlings whose holder died, left, fell silent until its lease may have ended, or failed."""
     return sum(1 for event in index.nontrivial for handling in event.handlings if _lost_at(index, handling) is not None)
 
 
@@ -60,8 +65,8 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
 
 
 def _lost_at(index: HistoryIndex, handling: Handling) -> int | None:
-    """Return when a handling's holder died or fell silent, or None if no consumer had to take it over."""
-    if handling.cut:
+    """Return when a handling's holder died, fell silent or failed, or None if no consumer had to begin again."""
+    if handling.cut or _failed(index, handling):
         return handling.end_at
     end_at = index.end_at if handling.end == NEVER else handling.end_at
     silences = index.lapses(handling.consumer, handling.start_at, end_at)
@@ -70,6 +75,17 @@ def _lost_at(index: HistoryIndex, handling: Handling) -> int | None:
     lost_at = max(handling.start_at, silences[0][0])
     ended_in_time = handling.end != NEVER and end_at - lost_at <= index.terms.lease
     return None if ended_in_time else lost_at
+
+
+def _failed(index: HistoryIndex, handling: Handling) -> bool:
+    """Say whether a handler failed with an event that nothing but the engine can offer again."""
+    if handling.via == "delivered" or handling.cut or handling.took_effect or handling.outcome != "failed":
+        return False
+    event = index.events[handling.event]
+    deliveries = takewhile(lambda one: one.index < handling.end, event.deliveries)
+    kept = all(one.closing == "acknowledged" and one.closed < handling.end for one in deliveries)
+    others = any(other.open_at(handling.end) for other in event.handlings)
+    return kept and not others and not any(effect.end < handling.end for effect in event.effects)
 
 
 def _start(handling: Handling) -> int:
@@ -87,7 +103,9 @@ def _until(index: HistoryIndex, event: EventStory, handling: Handling) -> int:
     """
     stops = [other.start for other in islice(between(event.handlings, handling.start, index.end, _start), 1)]
     stops += [event.dead] if event.dead > handling.start else []
-    stops += [] if handling.cut or handling.end == NEVER else [handling.end]
+    failed = _failed(index, handling)
+    stops += [] if handling.cut or handling.end == NEVER or failed else [handling.end]
+    stops += [at for at, _ in event.unread if at > handling.end][:1] if failed else []
     done = islice(between(event.effects, handling.start, index.end, _end), 2)
     stops += [other.end for other in done if other is not handling][:1]
     before = (effect for effect in event.effects if effect.end < handling.start)
@@ -108,14 +126,16 @@ def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: i
     stop_at = index.times[stop] if stop < index.end else index.end_at
     if stop_at <= lost_at:
         return None  # it was begun again before its holder fell silent
-    if not handling.cut:
+    failed = _failed(index, handling)
+    if not handling.cut and not failed:
         stop_at = min(stop_at, index.lapses(handling.consumer, handling.start_at, stop_at + 1)[0][1])
     terms = index.terms
-    bound = terms.lease + terms.sweep_interval + terms.release_bound
+    bound = terms.lease + terms.sweep_interval + terms.release_bound + (terms.retry_delay if failed else 0)
     if index.clock.elapsed(lost_at, stop_at) <= bound:
         return None
     taker = next((other.consumer for other in event.handlings if other.start == stop), "")
     line = found_last(index, taker, stop) if taker else no_consumer_free(index)
+    line = merge([*line, *no_consumer_free(index)]) if failed else line
     leader = index.leader_of(event)
     turns, failures = closure(index, leader, stop) if leader else ([], {})
     others = [span for span in turns if span[0] > lost_at]
@@ -127,7 +147,7 @@ def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: i
     if _leader_forgotten(index, event, handling, stop, stop_at):
         return None
     lost, until = moments(lost_at, stop_at)
-    what = "died" if handling.cut else "fell silent"
+    what = "died" if handling.cut else "failed" if failed else "fell silent"
     because = (
         f"because {handling.consumer} {what} at {lost} with event {event.name} in hand,"
         f" and no consumer had begun with it again at {until}"
@@ -195,8 +215,8 @@ def _held(index: HistoryIndex, event: EventStory, lost: Handling, number: int) -
 INVARIANT = Invariant(
     name=NAME,
     summary=(
-        "what a dead or cut-off holder had starts again within one lease, one sweep and the release bound; an event"
-        " that the queue offers again after that is not refused as held"
+        "what a dead or cut-off holder had, or one that failed, starts again within one lease, one sweep and the"
+        " release bound; an event that the queue offers again after that is not refused as held"
     ),
     excuses=(
         "time in which no consumer was alive or Redis was unreachable; time in which the consumer that took it "

@@ -18,7 +18,14 @@ def parse_address(text: str) -> Address:
         return text
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not (host and host.isprintable() and port.isascii() and port.isdecimal() and 0 < int(port) <= _MAX_PORT):
+    if not (
+        host
+        and host.isprintable()
+        and port.isascii()
+        and port.isdecimal()
+        and len(port) <= 5
+        and 0 < int(port) <= _MAX_PORT
+    ):
         raise ValueError(f'{text!r} is no address; give "host:port", such as "127.0.0.1:5432", or an absolute path')
     return host, int(port)
 

@@ -74,10 +74,14 @@ def is_budget(key: str) -> bool:
 def budgets_of(expect: Mapping[str, Any], engine: str) -> tuple[Budget, ...]:
     """Return the budgets of an engine: its own, and for other measures those of any engine. Raises ValueError."""
     found = {b.measure: b for b in read({key: value for key, value in expect.items() if is_budget(key)})}
-    own = expect.get(engine)
-    if isinstance(own, Mapping):
-        found |= {b.measure: b for b in read({key: value for key, value in own.items() if key != VERDICT})}
+    found |= {b.measure: b for b in own_budgets(expect, engine)}
     return tuple(found.values())
+
+
+def own_budgets(expect: Mapping[str, Any], engine: str) -> tuple[Budget, ...]:
+    """Return the budgets of an engine's own table. Raises ValueError."""
+    own = expect.get(engine)
+    return tuple(read({key: value for key, value in own.items() if key != VERDICT})) if isinstance(own, Mapping) else ()
 
 
 def verdicts_of(expect: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:

@@ -10,12 +10,15 @@ from typing import Any
 
 from causim.shipped import path_of
 from simulation.history import untrusted_files
-from simulation.history.untrusted_files import encoding_of
+from simulation.history.untrusted_files import converted
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario, parse
 
 MAX_TEXT = 4 << 20
 """Characters of a scenario; four times as many take a minute to read, and a gigabyte."""
+
+MAX_LISTED = 200_000
+"""Entries of a list or a table; if all of a million are wrong, to say so takes more than a gigabyte."""
 
 _MANY_PARTS = re.compile(r"""(?<![\w."'-])(?:["'\w-]++[ \t]*+\.[ \t]*+){100}""")
 """A key of a hundred parts, with dots between them: the time to read one grows with their square."""
@@ -46,10 +49,10 @@ def read_text(file: Path) -> str:
         return untrusted_files.read_text(file, 4 * MAX_TEXT)
     except OSError as error:
         more = "; put many events into a trace file" if error.errno == errno.EFBIG else ""
-        raise BadScenario(f"{file}: {error.strerror}{more}") from None
+        said = error.strerror or str(error)
+        raise BadScenario(f"{file}: {said[:1].lower()}{said[1:]}{more}") from None
     except UnicodeDecodeError as error:
-        kind = encoding_of(error)
-        raise BadScenario(f"{file}: not UTF-8 text; convert it: iconv -f {kind} -t UTF-8 {file.name}") from None
+        raise BadScenario(f"{file}: not UTF-8 text; {converted(error, file.name)}") from None
 
 
 def scenario_of(given: Scenario | str | Path) -> Scenario:
@@ -97,10 +100,13 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
 
 
 def _unusable(record: dict[str, Any]) -> str:
-    """Return where a record holds a control character, or a number of thousands of digits; empty if it holds none."""
+    """Return where a record holds a control character, too large a number or too long a list; empty if nowhere."""
     todo: list[tuple[str, Any]] = [("", record)]
     while todo:
-        where, value = todo.pop()  # the place is cut at once: each of a million values has one
+        where, value = todo.pop()  # the place is cut at once: each of many values has one
+        if isinstance(value, dict | list) and len(value) > MAX_LISTED:
+            here = where[1:] or "the file"
+            return f"{here!r} has {len(value):,} entries; at most {MAX_LISTED:,} are read: put events into a trace"
         if isinstance(value, dict):
             places = [f"{where}.{ascii(key[:_SHOWN])[1:-1]}"[:_SHOWN] for key in value]
             todo += zip(places, value, strict=True)

@@ -19,7 +19,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from simulation.history.lines import LineTooLong, bounded_lines
-from simulation.history.untrusted_files import encoding_of, is_stream
+from simulation.history.untrusted_files import converted, is_stream
 from simulation.kernel.untrusted_json import parse_json
 
 NO_VALUE = frozenset({"", "null", "none", "nan", "nat", "nil", "n/a", "\\n", "<na>"})
@@ -66,11 +66,8 @@ def rows(path: Path) -> Iterator[tuple[str, object]]:
                 raise BadLog(f"{path}: has more than {MAX_ROWS:,} rows; cut it into parts that are shorter")
             yield row
     except UnicodeDecodeError as error:
-        byte, kind = error.object[error.start], encoding_of(error)
-        raise BadLog(
-            f"{_place_of_other_text(path)}: byte {byte:#04x} is not UTF-8; if the file is in {kind}, convert it: "
-            f"iconv -f {kind} -t utf-8 {path.name} > utf8-{path.name}"
-        ) from None
+        byte, how = error.object[error.start], converted(error, path.name)
+        raise BadLog(f"{_place_of_other_text(path)}: byte {byte:#04x} is not UTF-8; {how}") from None
 
 
 def _place_of_other_text(path: Path) -> str:

@@ -40,14 +40,17 @@ _SHOWN, _LONGEST = 200, 2_000
 def sentences(errors: ValidationError, root: type[BaseModel]) -> list[str]:
     """Describe the first errors of pydantic, a sentence each, and say how many more there are."""
     # a list is also called empty when none of its entries can be used
-    found = [error for error in errors.errors() if error["type"] != "too_short" or not error["input"]]
-    return first([_sentence(error, root) for error in found])
+    found = [error for error in errors.errors(include_url=False) if error["type"] != "too_short" or not error["input"]]
+    return [*(_sentence(error, root) for error in found[:_MOST]), *_others(len(found))]
 
 
 def first(mistakes: list[str]) -> list[str]:
     """Return the first of many mistakes, and how many more there are."""
-    more = len(mistakes) - _MOST
-    return [*mistakes[:_MOST], f"and {more:,} more mistakes"] if more > 0 else mistakes
+    return [*mistakes[:_MOST], *_others(len(mistakes))]
+
+
+def _others(count: int) -> list[str]:
+    return [f"and {count - _MOST:,} more mistakes"] if count > _MOST else []
 
 
 def _sentence(error: Any, root: type[BaseModel]) -> str:

@@ -16,7 +16,7 @@ from simulation.history.entries import Terms
 from simulation.invariants import COVERAGE, INVARIANTS, RENAMED_WORDS
 from simulation.kernel.durations import format_duration
 from simulation.scenario.allow import AllowTable
-from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
+from simulation.scenario.budgets import Budget, budgets_of, own_budgets, verdicts_of
 from simulation.scenario.consistency import contradictions, misplaced
 from simulation.scenario.consumers import Consumers
 from simulation.scenario.errors import BadScenario, known_names
@@ -271,7 +271,7 @@ class Scenario(Table):
         for engine, words in self.expected.items():
             try:
                 known_names("expectation", words, {"holds": "", "unknown": "", **INVARIANTS})
-                self.budgets(engine)
+                own_budgets(self.expect, engine)
             except ValueError as error:
                 raise ValueError(f"expect.{engine}: {error}") from None
         try:

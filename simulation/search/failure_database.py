@@ -62,7 +62,7 @@ class Failures:
         if not isinstance(record, dict):
             return {}
         return {
-            str(key): list(dict.fromkeys(seed for seed in seeds if type(seed) is int))
+            str(key): list(dict.fromkeys(seed for seed in seeds if type(seed) is int))[:MAX_SEEDS]
             for key, seeds in record.items()
             if isinstance(seeds, list)
         }

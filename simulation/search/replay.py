@@ -192,13 +192,18 @@ def _choices(written: object, where: str) -> tuple[int, ...] | None:
         raise BadReplay(f"{where}: table [replay.choices]: must be a table of places and choices, such as 4 = 1")
     chosen: dict[int, int] = {}
     for place, choice in written.items():
-        if not (str(place).isdecimal() and int(place) < MAX_CHOICES and _is_place(choice)):
+        if not (_is_number(str(place)) and int(place) < MAX_CHOICES and _is_place(choice)):
             raise BadReplay(
-                f"{where}: table [replay.choices], key {place!r}: place and choice must be whole numbers from 0 on, "
-                f"the place below {MAX_CHOICES:,} (given: {choice!r})"
+                f"{where}: table [replay.choices], key {str(place)[:80]!r}: place and choice must be whole numbers "
+                f"from 0 on, the place below {MAX_CHOICES:,} (given: {choice!r})"
             )
         chosen[int(place)] = choice
     return tuple(chosen.get(place, 0) for place in range(max(chosen, default=-1) + 1))
+
+
+def _is_number(place: str) -> bool:
+    """Say whether a key is a number; one of thousands of digits is none for Python."""
+    return place.isdecimal() and len(place) < 20
 
 
 def _is_place(value: object) -> bool:

@@ -22,11 +22,12 @@ TEN_THOUSAND = "[consumers]\ncount = 10_000\n"
         ("k" * (MANY // 10) + " = [" + "1," * (MANY // 50) + "]\n" + SCENARIO, "there is no such key"),
         (f"{SCENARIO}{TEN_THOUSAND}[consumers.engines]\n" + "".join(f'c{n} = ""\n' for n in range(MANY // 50)), "'c0'"),
         (SCENARIO + "".join(f"k{number} = 1\n" for number in range(1_000)), "and 980 more mistakes"),
+        ("seed = [" + "1," * (MANY // 4) + "]\n" + SCENARIO, "'seed' has 250,000 entries"),
         (SCENARIO.replace('"a"', f'"{"a" * MANY}"'), "must be at most 120 characters long"),
         (SCENARIO + "[consumers]\ncount = 1_000\nconcurrency = 101\n", "are 101,000 tasks; at most 100,000"),
         ('name = "s"\n[workload]\nkind = "chains"\ncount = 10_000_001\n', "at most 10,000,000; each event takes about"),
     ],
-    ids=["duration", "delay", "hex", "bits", "places", "engines", "keys", "name", "tasks", "events"],
+    ids=["duration", "delay", "hex", "bits", "places", "engines", "keys", "list", "name", "tasks", "events"],
 )
 def test_large_scenario(text: str, because: str) -> None:
     """It is refused at once, and in a few lines."""
@@ -41,6 +42,12 @@ def test_description_of_a_million_lines() -> None:
     assert loads(f'description = """{chr(10) * MANY}"""\n{SCENARIO}').name == "s"
     with pytest.raises(BadScenario, match="a line that a CI would obey"):
         loads(f'description = """a\n{" " * MANY}::error::b"""\n{SCENARIO}')
+
+
+def test_many_expectations() -> None:
+    """What is expected of one engine is read once, and not again for each other."""
+    scenario = loads(SCENARIO + "[expect]\n" + "".join(f'e{number} = "holds"\n' for number in range(MANY // 50)))
+    assert len(scenario.expected) == MANY // 50
 
 
 def test_many_patterns_of_consumers() -> None:

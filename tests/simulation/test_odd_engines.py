@@ -102,7 +102,7 @@ OWN_KEYS = (
         "production/q9-unreadable-for-half-the-fleet",
     ),
     *("production", "sweeps/consumers-and-waitlist", "sweeps/reordering-latency"),
-    *("queues/task-queue", "queues/task-queue-crashes", "swarm", "swarm-topologies"),
+    *("queues/task-queue", "queues/task-queue-crashes", "swarm", "swarm-topologies", "prefect-etl"),
     *("ladder/f18-duplicate-of-a-parked-sibling", "ladder/f20-sweep-before-the-claim"),
     *(
         "ladder/f21-elder-sibling-after-a-sweep",

@@ -242,10 +242,34 @@ def test_utf_16_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A log that a spreadsheet wrote in UTF-16 is refused with the command that converts it."""
     file = tmp_path / "log.csv"
     file.write_text("id,follows,occurred\n", encoding="utf-16")
-    assert "iconv -f UTF-16 -t utf-8 log.csv" in refused(["import", str(file)], capsys)
+    assert "iconv -f UTF-16 -t UTF-8 log.csv" in refused(["import", str(file)], capsys)
     file = tmp_path / "scenario.toml"
     file.write_text(SCENARIO, encoding="utf-16")
     assert "iconv -f UTF-16 -t UTF-8 scenario.toml" in refused(["run", str(file)], capsys)
+
+
+def test_other_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A packed file is unpacked and not converted, NUL is no UTF-16, and a command for a shell quotes a file's name."""
+    for words, name in ((["import"], "$(a) b.csv"), (["run"], "$(a) b.toml")):
+        file = tmp_path / name
+        file.write_bytes(gzip.compress(SCENARIO.encode()))
+        said = refused([*words, str(file)], capsys)
+        assert f"gzip -dc '{name}' > 'unpacked-{name}'" in said
+        assert "iconv" not in said
+    file = tmp_path / "$(a).jsonl"
+    file.write_text(GOOD.replace("started", "star\0ted"))
+    assert f"{file}:1: " in refused(["check", str(file)], capsys)
+    file.write_text(GOOD, encoding="utf-16")
+    assert "iconv -f UTF-16 -t UTF-8 '$(a).jsonl'" in refused(["check", str(file)], capsys)
+
+
+def test_long_words_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line of an error is readable, whatever the file holds."""
+    file = tmp_path / "log.csv"
+    file.write_text(",".join(f"column-{number}" for number in range(5_000)) + "\n")
+    said = refused(["import", str(file)], capsys)
+    assert str(file) in said
+    assert len(said) < 11_000
 
 
 COUNTS_CALLS = """
@@ -414,6 +438,8 @@ def test_seed_of_a_replay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     table = f'[replay]\nformat = 1\nversion = "{version("causim")}"\nscouted = {10**29}\n[replay.choices]\n1 = 1\n'
     file.write_text(SCENARIO + table)
     assert "key 'scouted'" in refused(["replay", str(file)], capsys)
+    file.write_text(SCENARIO + table.replace(f"{10**29}", "1").replace("1 = 1", "9" * 5_000 + " = 1"))
+    assert "[replay.choices], key '999" in refused(["replay", str(file)], capsys)
 
 
 def test_imports_need_trust(

@@ -781,8 +781,18 @@ def recovery(reading: Reading) -> Iterator[str]:
                 yield event
 
 
+def must_be_retried(reading: Reading, work: Work) -> bool:
+    """Say whether a handler failed with an event that the engine had handed out, and the queue no longer has."""
+    if work.via == "delivered" or work.cut or work.effect or work.outcome != "failed" or work.end is None:
+        return False
+    before = [o for o in reading.offers_of(work.event) if o.index < work.end]
+    done = [w for w in reading.effects_of(work.event) if (w.end or 0) < work.end]
+    done += [w for w in reading.works_of(work.event) if w.open_at(work.end)]
+    return not done and all(o.how == "acknowledged" and (o.closed or 0) < work.end for o in before)
+
+
 def when_lost(reading: Reading, work: Work) -> int | None:
-    if work.cut:
+    if work.cut or must_be_retried(reading, work):
         return work.end_at
     lapses = reading.lapses(work.consumer, *span_of(reading, work))
     return max(work.at, lapses[0][0]) if lapses else None
@@ -793,7 +803,9 @@ def begun_again(reading: Reading, work: Work) -> int:
     dead = reading.dead(work.event)
     stops = [w.start for w in reading.works_of(work.event) if w.start > work.start]
     stops += [dead[0]] if dead and dead[0] > work.start else []
-    stops += [work.end] if work.end is not None and not work.cut else []
+    again = must_be_retried(reading, work)
+    stops += [work.end] if work.end is not None and not work.cut and not again else []
+    stops += [i for i in unread(reading, work.event) if i > (work.end or 0)] if again else []
     stops += [w.end for w in reading.effects_of(work.event) if w is not work and (w.end or 0) > work.start and w.end]
     before = [w for w in reading.effects_of(work.event) if (w.end or 0) < work.start]
     signs = [(w, recorded_at(reading, w)) for w in before]
@@ -810,11 +822,13 @@ def left_behind(reading: Reading, work: Work, lost_at: int) -> bool:
     stop_at = reading.at(stop)
     if stop_at <= lost_at:
         return False
-    if not work.cut:
+    again = must_be_retried(reading, work)
+    if not work.cut and not again:
         stop_at = min(stop_at, reading.lapses(work.consumer, work.at, stop_at + 1)[0][1])
-    bound = terms.lease + terms.sweep_interval + terms.release_bound
+    bound = terms.lease + terms.sweep_interval + terms.release_bound + (terms.retry_delay if again else 0)
     taker = next((w.consumer for w in reading.works_of(work.event) if w.start == stop), "")
     line = list_of(reading, taker, stop) if taker else no_consumer_free(reading)
+    line += no_consumer_free(reading) if again else []
     leader = reading.leaders[work.event]
     below = served_below(reading, leader, stop) if leader else []
     turns = union([span for w in below for span in holds_up(reading, w)])
