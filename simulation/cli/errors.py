@@ -15,7 +15,7 @@ from simulation.scenario.errors import BadScenario
 from simulation.search.parallel.runner_process import ClusterUnavailable
 from simulation.stores.protocol import StoreUnavailable
 
-_LONGEST = 10_000
+LONGEST = 10_000
 """Characters of a line of a message that are shown; a path has at most 4,096."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -47,7 +47,7 @@ def is_complete(error: Exception) -> bool:
 
 def message_of(error: Exception) -> str:
     """Return the message of an error of the user's: of a file, its name first. What a file holds may be long."""
-    return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in _message(error).split("\n"))
+    return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in _message(error).split("\n"))
 
 
 def _message(error: Exception) -> str:

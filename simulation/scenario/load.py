@@ -31,7 +31,7 @@ _ORDERS = ("::", "##")
 """What a line begins with that a CI takes for its own."""
 _SHOWN = 80
 """Characters of a place in a file that are shown."""
-_MOST_BITS = 10_000
+MAX_BITS = 10_000
 """Of a number: no key takes so large a one, and Python writes none of more than 4,300 digits into a sentence."""
 
 
@@ -113,7 +113,7 @@ def _unusable(record: dict[str, Any]) -> str:
             todo += zip(places, value.values(), strict=True)
         elif isinstance(value, list):
             todo += [(f"{where}[{place}]"[:_SHOWN], inner) for place, inner in enumerate(value, start=1)]
-        elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        elif isinstance(value, int) and value.bit_length() > MAX_BITS:
             return f"'{where[1:]}' is a number of thousands of digits; write a smaller one"
         elif isinstance(value, str) and (found := (_CONTROL if where == ".description" else _BREAKING).search(value)):
             said = f"'{where[1:]}' holds a control character ({found[0]!a})"

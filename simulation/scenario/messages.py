@@ -31,7 +31,7 @@ _PLAIN = {
     "literal_error": "must be {expected}",
 }
 """pydantic's kinds of errors in plain words; the others keep pydantic's own."""
-_MOST = 20
+MOST = 20
 """Mistakes of one file that are described."""
 _SHOWN, _LONGEST = 200, 2_000
 """Characters of a given value, and of a sentence, that are shown: those of a stranger may be millions."""
@@ -41,16 +41,16 @@ def sentences(errors: ValidationError, root: type[BaseModel]) -> list[str]:
     """Describe the first errors of pydantic, a sentence each, and say how many more there are."""
     # a list is also called empty when none of its entries can be used
     found = [error for error in errors.errors(include_url=False) if error["type"] != "too_short" or not error["input"]]
-    return [*(_sentence(error, root) for error in found[:_MOST]), *_others(len(found))]
+    return [*(_sentence(error, root) for error in found[:MOST]), *_others(len(found))]
 
 
 def first(mistakes: list[str]) -> list[str]:
     """Return the first of many mistakes, and how many more there are."""
-    return [*mistakes[:_MOST], *_others(len(mistakes))]
+    return [*mistakes[:MOST], *_others(len(mistakes))]
 
 
 def _others(count: int) -> list[str]:
-    return [f"and {count - _MOST:,} more mistakes"] if count > _MOST else []
+    return [f"and {count - MOST:,} more mistakes"] if count > MOST else []
 
 
 def _sentence(error: Any, root: type[BaseModel]) -> str:
@@ -69,7 +69,7 @@ def _sentence(error: Any, root: type[BaseModel]) -> str:
             plain = _PLAIN.get(error["type"], "").format_map(error.get("ctx", {}))
             message = plain or error["msg"].removeprefix("Value error, ")
             if not error["loc"] and message.startswith("table ["):
-                return _cut(str(message), _MOST * _LONGEST)  # it says itself where it is
+                return _cut(str(message), MOST * _LONGEST)  # it says itself where it is
             shown = (
                 "" if isinstance(given, dict) or repr(given) in message else f" (given: {_cut(repr(given), _SHOWN)})"
             )

@@ -36,7 +36,7 @@ CHANCE = 0.5
 
 MAX_CHECKED = 100_000
 """Options, times what is listed beside them: each option is read with the whole scenario, and all take some seconds."""
-_EMPTY_SIZE = 50
+EMPTY_SIZE = 50
 """The size of a scenario that lists nothing: it takes as long to read as so many events."""
 
 _TOPOLOGY = "topology.kind"
@@ -96,10 +96,10 @@ def _check_size(scenario: Scenario, swarm: SwarmTable) -> None:
     lists = [*swarm.choose.values(), *(value for table in swarm.faults for value in table.values())]
     options = sum(len(value) for value in lists if isinstance(value, list | tuple)) + len(swarm.faults)
     listed = len(scenario.faults) + len(getattr(scenario.workload, "events", ()))
-    if options * (_EMPTY_SIZE + listed) > MAX_CHECKED:
+    if options * (EMPTY_SIZE + listed) > MAX_CHECKED:
         raise BadScenario(
             f"{scenario.name}: table [swarm]: {options:,} options are too many for a scenario that lists {listed:,}"
-            f" events and faults; at most {MAX_CHECKED // (_EMPTY_SIZE + listed):,} are checked"
+            f" events and faults; at most {MAX_CHECKED // (EMPTY_SIZE + listed):,} are checked"
         )
 
 

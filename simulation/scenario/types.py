@@ -95,7 +95,8 @@ def _plain_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=120), AfterValidator(_plain_name)]
+MAX_NAME = 120
+Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=MAX_NAME), AfterValidator(_plain_name)]
 
 
 Expectation = Annotated[Any, BeforeValidator(_expectation), EXPECTATION]

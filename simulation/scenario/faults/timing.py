@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.scenario.json_forms import DURATION, OFFSET
+from simulation.scenario.types import costs
 
 
 def _parse_offset(given: object) -> int:
@@ -35,7 +36,10 @@ Offset = Annotated[
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 MAX_TIMES = 100_000
-"""How often a fault may strike: each time takes a millisecond, two entries of the history, and the undoing."""
+Times = Annotated[
+    int, Field(ge=1, le=MAX_TIMES), costs("each takes a millisecond, and two entries of the history or more")
+]
+"""How often a fault may strike."""
 
 
 class AnyFault(BaseModel):
@@ -75,7 +79,7 @@ class TimedFault(AnyFault):
 
     at: Duration | None = Field(None, description="when it strikes first")
     every: Duration | None = Field(None, gt=0, description="strike again after each such period")
-    times: int = Field(1, ge=1, le=MAX_TIMES, description="how often it strikes in all, if `every` is given")
+    times: Times = Field(1, description="how often it strikes in all, if `every` is given")
     command: str = Field("", description='strike at a command like this instead: "EVALSHA *", "SET *:processing:*"')
     step: Literal["", "start", "end"] = Field("", description="strike when a handler starts or ends instead")
     nth: int = Field(1, ge=1, description="which of those commands or handler steps it is")
