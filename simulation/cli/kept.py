@@ -49,7 +49,8 @@ def kept_below(root: Path) -> list[Kept]:
     """Return the runs in a folder of results, or in that of one scenario, newest first."""
     files = {*root.glob("*/verdict.json"), *root.glob("*/*/verdict.json")}
     folders = [file.parent for file in files if not file.parent.name.startswith(".")]
-    runs = [Kept(folder) for folder in folders if not folder.is_symlink()]
+    links = {folder for run in folders for folder in (run, run.parent) if folder != root and folder.is_symlink()}
+    runs = [Kept(folder) for folder in folders if links.isdisjoint((folder, folder.parent))]
     return sorted(runs, key=lambda run: run.age, reverse=True)
 
 

@@ -15,7 +15,6 @@ from simulation.history import lines, untrusted, untrusted_files
 from simulation.kernel import durations
 from simulation.scenario import consistency, load, log_rows, messages, swarm, types
 from simulation.scenario.faults import FAULTS, timing
-from simulation.scenario.faults.too_large import TooLarge
 from simulation.scenario.model import Scenario
 from simulation.scenario.workloads import WORKLOADS, PlannedEvent
 from simulation.search import failure_database, replay
@@ -90,7 +89,7 @@ def test_each_bound_of_a_key() -> None:
     """Each key of a scenario that has an upper bound has one that the page states."""
     pages = {number for value in stated().values() for number in re.findall(r"\d[\d,]*", value)}
     found = {(table.__name__, key, bound) for table in _tables() for key, bound in _bounded(table)}
-    assert {("Consumers", "count", 10_000), ("WrongClock", "drift", 1_000), (TooLarge.__name__, "size", 1 << 24)} <= found
+    assert {("Consumers", "count", 10_000), ("WrongClock", "drift", 1_000), ("TooLarge", "size", 1 << 24)} <= found
     assert [each for each in found if f"{each[2]:,.0f}" not in {*pages, f"{1 << 24:,}"}] == []
 
 
