@@ -108,7 +108,7 @@ def test_interval_covers_the_unseen(name: str, runs: int) -> None:
     weights = DISTRIBUTIONS[name]
     whole, sums, rng = sum(weights), list(accumulate(weights)), random.Random(7)
     above = below = 0
-    trials = 300
+    errors, trials = 0.0, 300
     for _ in range(trials):
         sample = rng.choices(range(len(weights)), cum_weights=sums, k=runs)
         known = set(sample)
@@ -118,8 +118,10 @@ def test_interval_covers_the_unseen(name: str, runs: int) -> None:
         assert interval.low <= interval.estimate <= interval.high
         above += truth > interval.high + 1e-12
         below += truth < interval.low - 1e-12
+        errors += interval.estimate - truth
     assert above <= 0.04 * trials  # 2.5 % are promised
     assert below <= 0.07 * trials  # the lower end is an approximation
+    assert abs(errors / trials) < 0.04, "the estimate errs to neither side"
 
 
 def test_the_bound_is_that_of_clopper_and_pearson() -> None:
