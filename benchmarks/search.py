@@ -309,6 +309,14 @@ Made by `python benchmarks/search.py`; the schedules do not depend on the machin
 schedules; an empty cell is not measured, or cannot be: no strategy chooses the order of steps in a cluster. `seeds` are
 drawn delays. Measured {dates}.
 """
+ROWS_NOTES = """
+Of these rows, `guided` and the drawn delays were measured on 2026-11-30 at 79ea096, or soon after it where the mutant is
+younger; so were surw in 87 rows and pos in 40. The other cells are of commits before. Of 305 cells that were measured
+again, 6 had changed. The one row without `guided` has a cluster.
+
+Shrinking, by the long form of `test_shrink_causes.py` at 0bb7072: of 143 mutants and releases, each with up to 500 runs,
+94 were shrunk, and none slipped to another cause; the others were not reached.
+"""
 HARD_HEAD = """
 # Bugs that drawn delays do not meet
 
@@ -335,6 +343,7 @@ def page(tables: Mapping[str, Table], results: Results, most: int, draws: int) -
     when = dates[0] if len(dates) == 1 else f"from {dates[0]} to {dates[-1]}"
     yield HEAD.format(most=most, dates=when)
     yield from tables["rows"].lines(results)
+    yield ROWS_NOTES
     yield HARD_HEAD.format(seeds=HARD_SEEDS, most=most, draws=draws)
     yield from tables["hard"].lines(results)
     yield HARD_NOTES
