@@ -310,12 +310,12 @@ schedules; an empty cell is not measured, or cannot be: no strategy chooses the 
 drawn delays. Measured {dates}.
 """
 ROWS_NOTES = """
-Of these rows, `guided` and the drawn delays were measured on 2026-11-30 at 79ea096, or soon after it where the mutant is
+Of these rows, `guided` and the drawn delays were measured on 2026-11-30 at 79ea096, or soon after where the mutant is
 younger; so were surw in 87 rows and pos in 40. The other cells are of commits before. Of 305 cells that were measured
 again, 6 had changed. The one row without `guided` has a cluster.
 
-Shrinking, by the long form of `test_shrink_causes.py` at 0bb7072: of 143 mutants and releases, each with up to 500 runs,
-94 were shrunk, and none slipped to another cause; the others were not reached.
+Shrinking, by the long form of `test_shrink_causes.py` at 0bb7072: of 143 mutants and releases, each with up to 500
+runs, 94 were shrunk, and none slipped to another cause; the others were not reached.
 """
 HARD_HEAD = """
 # Bugs that drawn delays do not meet
