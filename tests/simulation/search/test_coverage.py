@@ -152,6 +152,14 @@ def test_a_search_without_news_is_saturated() -> None:
     assert not SearchCoverage().saturated(0.01)
 
 
+def test_what_is_new_in_the_last_hundred_runs() -> None:
+    """Runs before the last hundred, and those whose behaviour was seen before, are not counted."""
+    covered = SearchCoverage()
+    for seed, behaviour in enumerate([*range(150), *[3] * 93, *range(150, 157)]):
+        covered.add(seed, RunCoverage(behaviour))
+    assert (covered.distinct, covered.new_lately) == (157, 7)
+
+
 def test_two_runs_are_needed_to_say_anything() -> None:
     assert unseen([]) is None
     assert unseen([1]) is None
