@@ -1,8 +1,8 @@
 """Histories as CSV: a row an entry, a column for each detail that entries of known kinds have.
 
-Text is quoted and numbers are not, so a name that looks like a number stays a name. Nested values are JSON. Names are
-written unchanged: a spreadsheet takes one that begins with `=`, `+`, `-` or `@` for a formula, unless the column is
-imported as text.
+Text is quoted and numbers are not, so a name that looks like a number stays a name. Nested values are JSON. Control
+characters are written out, since a table may be printed. Names are not changed otherwise: a spreadsheet takes one that
+begins with `=`, `+`, `-` or `@` for a formula, unless the column is imported as text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.exports.text import compact, whole
+from reports.exports.text import compact, shown
 
 if TYPE_CHECKING:
     from simulation.history.entries import Entry
@@ -71,8 +71,8 @@ def _taken(line: io.StringIO) -> str:
 def _row(index: int, entry: Entry) -> list[Any]:
     known = [_cell(entry.details.get(name)) for name in DETAILS]
     rest: Mapping[str, Any] = {name: value for name, value in entry.details.items() if name not in DETAILS}
-    more = compact(rest) if rest else ""
-    return [index, entry.at, entry.kind, whole(entry.event), whole(entry.consumer), *known, more]
+    more = shown(compact(rest)) if rest else ""
+    return [index, entry.at, entry.kind, shown(entry.event), shown(entry.consumer), *known, more]
 
 
 def _cell(value: Any) -> Any:
@@ -80,8 +80,8 @@ def _cell(value: Any) -> Any:
         case None:
             return ""
         case str():
-            return whole(value)
+            return shown(value)
         case bool() | list() | dict():
-            return compact(value)
+            return shown(compact(value))
         case _:
             return value

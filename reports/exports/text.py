@@ -7,12 +7,19 @@ import math
 import re
 from typing import Any
 
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
+"""Characters that move a cursor, set a colour or turn the direction of writing, and halves of characters."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def whole(text: str) -> str:
     """Write out what no UTF-8 text can hold: a lone surrogate, which JSON lets into a name."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shown(text: str) -> str:
+    """Write out control characters but for tabs and ends of lines: what is exported may be printed."""
+    return text if text.isprintable() else _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def compact(value: Any) -> str:

@@ -6,9 +6,10 @@ schema is not known. A handling that is still open counts if its holder was sile
 ended: no engine can distinguish it from one whose holder has died. It counts however long ago that was; no-stuck-worker
 bounds how long such a handling may last. So does an effect that its holder cannot have recorded (see
 `recorded_effects.py`). So does the death of a consumer while no handler had the event: it may have been granted the
-event, and had not begun. Such grants are a lease apart, so deaths that follow each other closely are one. No follower
-is granted to a consumer before its leader was done or given up, or its lookback was over. So does each time that a
-consumer could not read what the engine had handed to it, if a handling or a death followed.
+event, and had not begun. A silence there in which its lease may have ended counts as well. Such grants are a lease
+apart, so deaths and silences that follow each other closely are one. No follower is granted to a consumer before its
+leader was done or given up, or its lookback was over. So does each time that a consumer could not read what the engine
+had handed to it, if a handling or a death followed.
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
 fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.
@@ -22,11 +23,11 @@ an effect nor a dead letter.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from simulation.history.index import OF_ONE_EVENT, REFUSALS, HistoryIndex
-from simulation.history.intervals import merge
+from simulation.history.intervals import merge, within
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.recorded_effects import unrecorded
 from simulation.invariants.time_format import moment
@@ -45,7 +46,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
     for event in index.nontrivial:
         if event.dead != NEVER and not event.incomplete and not event.refusal:
             tries = sum(1 for handling in event.handlings if _failed(index, event, handling))
-            tries += _deaths(index, event) + _unread(index, event) if event.dead_by != "broker" else 0
+            tries += _not_begun(index, event) + _unread(index, event) if event.dead_by != "broker" else 0
             needed = index.terms.max_attempts if event.dead_by != "broker" else _needed_by_broker(index, event)
             if tries < needed and not index.store_lost(event.name, NEVER, event.dead):
                 yield _violation(event, tries)
@@ -63,22 +64,33 @@ def _is_unrecorded(index: HistoryIndex, event: EventStory, effect: Handling) -> 
     return effect.end < event.dead and unrecorded(index, effect, event.dead)
 
 
-def _deaths(index: HistoryIndex, event: EventStory) -> int:
-    """Count the deaths before the dead letter of consumers that can have been granted the event, and had not begun."""
+def _not_begun(index: HistoryIndex, event: EventStory) -> int:
+    """Count the deaths and silences, before the dead letter, of consumers that can have been granted the event, and had
+    not begun.
+    """
     counted = {h.consumer: h.end for h in event.effects if _is_unrecorded(index, event, h)}
-    crashes = sorted(
+    vanished = sorted(
         (number, at)
         for name, consumer in index.consumers.items()
-        for number, at in consumer.crashes
+        for number, at in (*consumer.crashes, *_silences(index, event, name))
         if event.first_known < number < min(event.dead, counted.get(name, index.end))
     )
     spans = merge((h.start, index.end if h.end == NEVER else h.end) for h in event.handlings)
-    since_at, deaths = _grantable_at(index, event), 0
-    for number, at in crashes:
-        granted_at = index.store_clock.due(since_at, deaths * index.terms.lease)
+    since_at, count = _grantable_at(index, event), 0
+    for number, at in vanished:
+        granted_at = index.store_clock.due(since_at, count * index.terms.lease)
         before = bisect_left(spans, (number,)) - 1
-        deaths += at >= granted_at and not (before >= 0 and number <= spans[before][1])
-    return deaths
+        count += at >= granted_at and not (before >= 0 and number <= spans[before][1])
+    return count
+
+
+def _silences(index: HistoryIndex, event: EventStory, consumer: str) -> Iterator[tuple[int, int]]:
+    """Yield where and when a consumer fell silent, until a lease may have ended, since the event was known."""
+    known_at, half = index.times[event.first_known], -(-index.terms.lease // 2)
+    for since, until in within(index.silences(consumer), known_at, event.dead_at + 1):
+        begin = max(since, known_at)
+        if index.store_clock.due(begin, half) <= min(until, event.dead_at):
+            yield bisect_right(index.times, begin) - 1, begin
 
 
 def _grantable_at(index: HistoryIndex, event: EventStory) -> int:
@@ -143,8 +155,9 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "the store lost what it held of the event by an injected fault; a consumer could not read what others can; "
-        "a consumer died between the grant of the event and its handler; the last holder was silent until its "
-        "lease had ended; a holder crashed or was cut off between its effect and the recording"
+        "a consumer died between the grant of the event and its handler; "
+        "it was silent there until its lease had ended; the last holder was silent until its lease had ended; "
+        "a holder crashed or was cut off between its effect and the recording"
     ),
     subjects=subjects,
     check=check,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import faulthandler
 import io
 import resource
+import signal
 import sys
 import tempfile
 import threading
@@ -120,7 +120,9 @@ def _peak(*, reset: bool = True) -> int:
 @contextlib.contextmanager
 def _interrupted(after: float) -> Iterator[None]:
     """Send Ctrl-C after so many seconds; end the process if that does not help."""
-    timer = threading.Timer(after, _thread.interrupt_main)
+    # A signal, as it also wakes a thread that waits; the shell has it ignored in what runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(after, signal.pthread_kill, (threading.main_thread().ident or 0, signal.SIGINT))
     timer.daemon = True
     timer.start()
     faulthandler.dump_traceback_later(5 * after, exit=True, file=sys.__stderr__)

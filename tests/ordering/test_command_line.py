@@ -69,6 +69,8 @@ def test_dead_list_without_payloads(url: str, capsys: Any) -> None:
     assert "the queue\\x07 did" in said
     _, said, _ = ask(capsys, "dead", "list", url, "orders", "--json", "--limit", "1")
     assert [letter["id"] for letter in json.loads(said)] == [str(event(1).id)]
+    _, said, _ = ask(capsys, "dead", "list", url, "orders", "--json", "--first", "1")
+    assert [letter["id"] for letter in json.loads(said)] == [str(event(2).id)]
 
 
 def test_dead_show_escapes(url: str, capsys: Any) -> None:

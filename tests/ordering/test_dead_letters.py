@@ -355,3 +355,14 @@ def test_exception_without_payload(kind: Any) -> None:
     assert str(event(1).id) in repr(error)
     assert "hidden" not in str(error) + repr(error)
     assert type(error)(*error.args).event is error.event
+
+
+async def test_dead_letters_that_have_lapsed(fleet: Fleet) -> None:
+    """A dead letter is not counted once its retention is over, also before a sweep has cleared up."""
+    engine = fleet.engine()
+    for one in (event(1), event(2)):
+        await engine.give_up(one)
+    await engine.redis.delete(engine._key(f"dead:{event(1).id}"))
+    await engine.redis.zadd(engine._key("dead-letters"), {str(event(1).id): 0})
+    assert (await engine.stats()).dead == 1
+    assert [letter.id for letter in await engine.dead_letters()] == [str(event(2).id)]

@@ -57,6 +57,21 @@ async def test_resources_are_spread(connect: Any) -> None:
         ordering.partition_of(event(1))
 
 
+async def test_dead_letters_of_all_partitions(connect: Any) -> None:
+    """Dead letters of all partitions are listed from the oldest on, page by page."""
+    client = connect()
+    ordering = PartitionedOrdering("test", partitions=3, redis=client, by=lambda one: str(one.id))
+    order = [5, 2, 7, 1, 6]
+    for number in order:
+        at = await client.time()
+        while await client.time() < (at[0], at[1] + 1_000):
+            pass  # each is given up in a millisecond of its own
+        await ordering.give_up(event(number))
+    assert len({ordering.partition_of(event(number)).scope for number in order}) > 1
+    listed = [*await ordering.dead_letters(limit=2), *await ordering.dead_letters(limit=9, first=2)]
+    assert [letter.id for letter in listed] == [str(event(number).id) for number in order]
+
+
 async def test_stream_keeps_order_within_partitions(connect: Any) -> None:
     """A stream keeps the order within each partition."""
     ordering = PartitionedOrdering("test", partitions=4, redis=connect())

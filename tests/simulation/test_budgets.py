@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from simulation.cli import main
-from simulation.scenario.budgets import Budget
+from simulation.scenario.budgets import MEASURES, Budget
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.load import loads
+from simulation.search.budget_check import check
+from simulation.search.summary import Tally
 from tests.simulation import preloaded
 
 pytest_plugins = "pytester"
@@ -63,6 +66,27 @@ def test_budgets_survive_their_file() -> None:
 def test_a_wrong_budget_is_named(text: str, complaint: str) -> None:
     with pytest.raises(BadScenario, match=complaint):
         loads(WORLD + text)
+
+
+def test_each_measure_of_several_runs() -> None:
+    """A measure is what the reference says, over all runs."""
+    tally = Tally(runs=4, events=10, round_trips=25, commands=60, lost=3, latencies=Counter({10: 60, 50: 35, 90: 5}))
+    measured = {measure: [one.value for one in check([Budget(measure, "<=", 1)], tally)] for measure in MEASURES}
+    assert measured == {
+        "round_trips_per_event": [2.5],
+        "commands": [15],
+        "lost": [3],
+        "latency.p50": [10],
+        "latency.p99": [90],
+    }
+    assert [one.kept for one in check([Budget("lost", "<=", 2), Budget("lost", "<=", 3)], tally)] == [False, True]
+
+
+def test_what_was_not_measured_is_over_its_budget() -> None:
+    """A latency of runs in which nothing was handled keeps no budget."""
+    [checked] = check([Budget("latency.p99", "<=", 1_000_000)], Tally(runs=1, events=1))
+    assert not checked.kept
+    assert checked.words == "latency.p99 was not measured, expected <= 1s"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ class _Ending:
     active: ActiveFault
     consumer: str
     undo: Undo
+    holds_packet: bool = False
+    """Whether a packet of the consumer is on its way for as long as the fault lasts."""
 
 
 class Timetable:
@@ -79,13 +81,13 @@ class Timetable:
         living = [consumer for consumer in self._consumers.values() if consumer.process.running]
         return [active.stream(str(turn)).choose(living)] if living else []
 
-    def _strike(self, active: ActiveFault, act: Act, consumer: Consumer | None) -> None:
+    def _strike(self, active: ActiveFault, act: Act, consumer: Consumer | None, *, holds_packet: bool = False) -> None:
         if self._log.healed:
             return
         undo = act(active, consumer)
         if undo is None:
             return
-        ending = _Ending(active, consumer.name if consumer else "", undo)
+        ending = _Ending(active, consumer.name if consumer else "", undo, holds_packet)
         self._open[ending] = None
         if active.fault.span:
             self._loop.in_world(active.fault.span, self._end, ending)
@@ -97,9 +99,13 @@ class Timetable:
             ending.active.note_end(ending.consumer)
 
     def heal(self) -> None:
-        """End everything that is still at work."""
+        """End everything that is still at work, but a pause whose consumer has something to send when it thaws.
+
+        That is sent at the end of the pause: a history which had the consumer resume before would not be true.
+        """
         for ending in list(self._open):
-            self._end(ending)
+            if not ending.holds_packet:
+                self._end(ending)
 
     # -- commands and steps ----------------------------------------------------------------------------------
 
@@ -115,7 +121,7 @@ class Timetable:
         sender = self._consumers.get(packet.consumer)
         if fault.when == "after":
             return fate.followed_by(lambda: self._strike(active, act, sender))
-        self._strike(active, act, sender)
+        self._strike(active, act, sender, holds_packet=isinstance(fault, Pause))
         # Who is frozen before it sends something sends it when it thaws.
         return fate.delayed(fault.duration) if isinstance(fault, Pause) else fate
 

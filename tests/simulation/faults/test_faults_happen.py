@@ -74,6 +74,18 @@ def test_pause_beyond_the_lease(laboratory: Laboratory) -> None:
     assert result.verdict == "holds"
 
 
+def test_pause_before_a_command_outlasts_healing(laboratory: Laboratory) -> None:
+    """A world that heals early does not say that a consumer has resumed whose command is still on its way."""
+    policy = '[policy]\nlookback = "20s"\nretention = "1m"\nlease = "4s"\n[consumers]\nsweep_interval = "5s"\n'
+    orphan = '[workload]\nevents = [{ name = "b", follows = "a" }]\n'
+    pause = fault("pause", command="EVALSHA complete *", when="before", for_="5s")
+    result = run(laboratory, orphan + policy + STEADY + pause)
+    [paused], [resumed] = (list(result.history.of(kind)) for kind in ("paused", "resumed"))
+    [healing] = (e for e in result.history.of("phase") if e.details["phase"] == "healing")
+    assert paused.at < healing.at < resumed.at == paused.at + 5_000_000
+    assert result.verdict == "holds"
+
+
 def test_a_wrong_clock_is_what_the_consumer_sees(laboratory: Laboratory) -> None:
     text = ONE + ALONE + STEADY + fault("clock", at="0s", consumer="c1", offset="15m")
     result = run(laboratory, text, "tests.simulation.faults.engines:Watch")

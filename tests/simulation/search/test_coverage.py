@@ -108,7 +108,7 @@ def test_interval_covers_the_unseen(name: str, runs: int) -> None:
     weights = DISTRIBUTIONS[name]
     whole, sums, rng = sum(weights), list(accumulate(weights)), random.Random(7)
     above = below = 0
-    trials = 300
+    errors, trials = 0.0, 300
     for _ in range(trials):
         sample = rng.choices(range(len(weights)), cum_weights=sums, k=runs)
         known = set(sample)
@@ -118,8 +118,10 @@ def test_interval_covers_the_unseen(name: str, runs: int) -> None:
         assert interval.low <= interval.estimate <= interval.high
         above += truth > interval.high + 1e-12
         below += truth < interval.low - 1e-12
+        errors += interval.estimate - truth
     assert above <= 0.04 * trials  # 2.5 % are promised
     assert below <= 0.07 * trials  # the lower end is an approximation
+    assert abs(errors / trials) < 0.04, "the estimate errs to neither side"
 
 
 def test_the_bound_is_that_of_clopper_and_pearson() -> None:
@@ -148,6 +150,14 @@ def test_a_search_without_news_is_saturated() -> None:
         found.add(seed, RunCoverage(0))
     assert found.saturated(0.01)
     assert not SearchCoverage().saturated(0.01)
+
+
+def test_what_is_new_in_the_last_hundred_runs() -> None:
+    """Runs before the last hundred, and those whose behaviour was seen before, are not counted."""
+    covered = SearchCoverage()
+    for seed, behaviour in enumerate([*range(150), *[3] * 93, *range(150, 157)]):
+        covered.add(seed, RunCoverage(behaviour))
+    assert (covered.distinct, covered.new_lately) == (157, 7)
 
 
 def test_two_runs_are_needed_to_say_anything() -> None:

@@ -588,23 +588,35 @@ def given_up(reading: Reading) -> Iterator[str]:
                 kind not in ("too-large", "not-an-event") or name in above for name, kind in faults
             )
             needed = 1 if rejected and not blameless else 0
-        else:  # a consumer that died may have been granted the event, and had not begun with it
+        else:  # a consumer that died or fell silent may have been granted the event, and had not begun with it
             known = reading.first_known(event)
             lost = {w.consumer: w.end or 0 for w in tries if w.effect and not w.open_at(dead[0])}
+            vanished = [(i, reading.at(i), e.consumer) for i, e in reading.of("crashed")]
+            if known is not None:
+                vanished += silent_since(reading, reading.at(known), reading.at(dead[0]))
             deaths = [
-                i
-                for i, e in reading.of("crashed")
-                if known is not None and known < i < dead[0] and i < lost.get(e.consumer, reading.last)
+                (i, at)
+                for i, at, consumer in sorted(vanished)
+                if known is not None and known < i < dead[0] and i < lost.get(consumer, reading.last)
             ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
-            free = [i for i in deaths if not any(start < i <= end for start, end in spans)]
+            free = [at for i, at in deaths if not any(start < i <= end for start, end in spans)]
             since = max(reading.at(known or 0), turn_comes(reading, event, known or 0, dead[0]))
-            needed -= grants(reading, since, [reading.at(i) for i in free])
+            needed -= grants(reading, since, free)
             others = [w.start for w in reading.works_of(event)] + [i for i, _ in reading.of("crashed")]
             last = max((i for i in others if i < dead[0]), default=0)
             needed -= len([i for i in unread(reading, event) if i < last and not at_an_offer(reading, event, i)])
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
             yield event
+
+
+def silent_since(reading: Reading, known_at: int, dead_at: int) -> Iterator[tuple[int, int, str]]:
+    """Where and when each consumer fell silent, between two times, for so long that its lease may have ended."""
+    for consumer in reading.consumers:
+        for since, until in reading.silences(consumer):
+            begin, end = max(since, known_at), min(until, dead_at)
+            if since <= dead_at and until > known_at and reading.half_a_lease_passes(begin, end):
+                yield max(i for i in range(len(reading.entries)) if reading.at(i) <= begin), begin, consumer
 
 
 def turn_comes(reading: Reading, event: str, known: int, dead: int) -> int:
