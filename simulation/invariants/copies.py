@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
+from simulation.invariants.idle_time import Wait
 
 
 def misleading(index: HistoryIndex, event: EventStory, before: int) -> list[str]:
@@ -30,3 +31,17 @@ def leaders_in_copies(index: HistoryIndex, event: EventStory, before: int) -> It
     """Yield the stories of those events; None for one of which the history says nothing else, and for none at all."""
     for name in misleading(index, event, before):
         yield index.events.get(name) if name != event.name else None
+
+
+def misled(index: HistoryIndex, wait: Wait) -> int:
+    """Return how much longer an event waits if all that the store knows of it is a copy that follows another event."""
+    others = leaders_in_copies(index, wait.event, wait.stop)
+    if any(other is None or not _knows_done(index, other, wait) for other in others):
+        return index.terms.lookback + index.terms.sweep_interval
+    return 0
+
+
+def _knows_done(index: HistoryIndex, leader: EventStory, wait: Wait) -> bool:
+    """Say whether an engine knows since the begin of a wait that an event was done."""
+    done = leader.effects[0] if leader.effects else None
+    return done is not None and done.end <= wait.begin and not index.store_lost(leader.name, done.end, wait.stop)

@@ -34,7 +34,7 @@ from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last
-from simulation.invariants.copies import leaders_in_copies
+from simulation.invariants.copies import misled
 from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
 from simulation.invariants.recorded_effects import completion, mark_over, taken_over, unrecorded
 from simulation.invariants.time_format import moments
@@ -120,24 +120,10 @@ def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wa
         clock = idle_clock(index, done.end_at, stop_at, turns, line) if line else common
         excused = takeovers(index, wait.begin_at, wait.stop_at)
         excused += retries(index, failed, wait.begin_at, wait.stop_at)
-        excused += _misled(index, wait)
+        excused += misled(index, wait)
         too_long = _elapsed(clock, wait) > index.terms.release_bound + excused
         if too_long and not index.loss_allowed(wait.event, wait.stop):
             yield _violation(index, leader, done, wait)
-
-
-def _misled(index: HistoryIndex, wait: Wait) -> int:
-    """Return how much longer an event waits if all that the store knows of it is a copy that follows another event."""
-    others = leaders_in_copies(index, wait.event, wait.stop)
-    if any(other is None or not _knows_done(index, other, wait) for other in others):
-        return index.terms.lookback + index.terms.sweep_interval
-    return 0
-
-
-def _knows_done(index: HistoryIndex, leader: EventStory, wait: Wait) -> bool:
-    """Say whether an engine knows since the begin of a wait that an event was done."""
-    done = leader.effects[0] if leader.effects else None
-    return done is not None and done.end <= wait.begin and not index.store_lost(leader.name, done.end, wait.stop)
 
 
 def _elapsed(clock: Clock, wait: Wait) -> int:

@@ -7,8 +7,9 @@ memory if that is longer. An effect of the leader that cannot have been recorded
 does not count, since no engine knows of it. While an engine or a consumer has it (a delivery is open, or it was parked)
 and no handler has begun with it, at most the release bound may pass, in idle time.
 
-As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can have cost, and time in
-which no consumer could work does not count. Nor does time in which
+As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can have cost, and by one
+lookback and one sweep if the store lost what it held of the event and a copy that follows another one may be all that
+an engine knows; and time in which no consumer could work does not count. Nor does time in which
 
 - the consumer that it was delivered to was handling something: it may have had no room,
 - others that its leader had released were being handled: a late event is behind its siblings,
@@ -30,6 +31,7 @@ from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Span, merge
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import closure, found_last, span_of
+from simulation.invariants.copies import misled
 from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
 from simulation.invariants.recorded_effects import completion, mark_over, unrecorded
 from simulation.invariants.time_format import moments
@@ -112,7 +114,7 @@ def _excused(index: HistoryIndex, wait: Wait) -> int:
     leader = index.leader_of(wait.event)
     failures = sorted(closure(index, leader, wait.stop)[1].values()) if leader else ()
     excused = takeovers(index, wait.begin_at, wait.stop_at)
-    return excused + retries(index, failures, wait.begin_at, wait.stop_at)
+    return excused + retries(index, failures, wait.begin_at, wait.stop_at) + misled(index, wait)
 
 
 def _violation(wait: Wait, consumer: str) -> Violation:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ WARM = (1_001, 1_002, 1_003, 1_004)
 def table(heading: str) -> dict[str, list[str]]:
     """Return the rows of the first table of a section by their first cell."""
     section = GUIDE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
-    return {first: rest for first, *rest in rows[1:]}
+    lines = dropwhile(lambda line: not line.startswith("|"), section.splitlines())
+    rows = [line.strip("| ").split(" | ") for line in takewhile(lambda line: line.startswith("|"), lines)]
+    return {first: rest for first, *rest in rows[2:]}
 
 
 async def scripts_run(client: Any) -> int:

@@ -710,7 +710,7 @@ def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy:
     if who := finder(reading, event, stop):
         still += list_of(reading, who, stop)
     excused = takeovers(reading, begin_at, stop_at) + retries(reading, works, begin_at, stop_at)
-    if by_release and misled(reading, event, begin, stop):
+    if misled(reading, event, begin, stop):
         excused += reading.terms.lookback + reading.terms.sweep_interval
     too_long = uncovered(begin_at, stop_at, still) > reading.terms.release_bound + excused
     return too_long and not reading.loss_allowed(event, stop)
