@@ -21,7 +21,7 @@ LARGE = {"many-consumers", "prefect-etl", "production"}
 ONLY_ON_THE_SERVER = {"many-consumers", "production", "sentinel-failover", "cluster", "swarm-topologies"}
 """One is too large for fakeredis; the others have a failover or a cluster, of which fakeredis knows nothing."""
 SEEDS_TO_CONVICT = 300
-SEEDS_TO_HOLD = 8
+SEEDS_TO_HOLD = 5
 """More are run, up to the nightly number, as long as a seed is missing that exercises what the scenario is about."""
 SEEDS_OF_A_NIGHT = 60
 NEEDING_PREFECT = ("prefect", "drop-in")

@@ -109,7 +109,7 @@ def shrinks_to_one_cause(laboratory: Laboratory, scenario: Scenario, engine: str
 @pytest.mark.parametrize(
     ("name", "most"),
     [
-        *((name, BRIEFLY) for name in GUILTY[::17]),
+        *((name, BRIEFLY) for name in GUILTY[::50]),
         *(pytest.param(name, LONG, marks=pytest.mark.nightly) for name in GUILTY),
     ],
 )
