@@ -591,16 +591,16 @@ def given_up(reading: Reading) -> Iterator[str]:
         else:  # a consumer that died or fell silent may have been granted the event, and had not begun with it
             known = reading.first_known(event)
             lost = {w.consumer: w.end or 0 for w in tries if w.effect and not w.open_at(dead[0])}
-            vanished = [(i, reading.at(i), e.consumer) for i, e in reading.of("crashed")]
+            gone = [(i, reading.at(i), e.consumer) for i, e in reading.of("crashed")]
             if known is not None:
-                vanished += silent_since(reading, reading.at(known), reading.at(dead[0]))
-            deaths = [
+                gone += silent_since(reading, reading.at(known), reading.at(dead[0]))
+            vanished = [
                 (i, at)
-                for i, at, consumer in sorted(vanished)
+                for i, at, consumer in sorted(gone)
                 if known is not None and known < i < dead[0] and i < lost.get(consumer, reading.last)
             ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
-            free = [at for i, at in deaths if not any(start < i <= end for start, end in spans)]
+            free = [at for i, at in vanished if not any(start < i <= end for start, end in spans)]
             since = max(reading.at(known or 0), turn_comes(reading, event, known or 0, dead[0]))
             needed -= grants(reading, since, free)
             others = [w.start for w in reading.works_of(event)] + [i for i, _ in reading.of("crashed")]
@@ -638,10 +638,10 @@ def at_an_offer(reading: Reading, event: str, at: int) -> bool:
     return any(o.consumer == consumer and o.index < at < (o.closed or 0) for o in rejected)
 
 
-def grants(reading: Reading, since: int, deaths: list[int]) -> int:
-    """How many of these deaths can have been of a holder, if each had its lease a lease after the one before."""
+def grants(reading: Reading, since: int, ends: list[int]) -> int:
+    """How many of these deaths and silences can have been of a holder, if each had its lease a lease after the last."""
     count = 0
-    for at in deaths:
+    for at in ends:
         if reading.passed(since, at) >= count * reading.terms.lease and at >= since:
             count += 1
     return count
@@ -699,8 +699,7 @@ def is_gone(reading: Reading, event: str) -> bool:
 
 def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy: list[Span], stop: int = -1) -> bool:
     """Say whether an event idled for longer than the release bound, and what others can have cost."""
-    by_release = stop < 0
-    stop = stop_of(reading, event) if by_release else stop
+    stop = stop_of(reading, event) if stop < 0 else stop
     if stop <= begin:
         return False
     begin_at, stop_at = reading.at(begin), reading.at(stop)
